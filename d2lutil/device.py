@@ -1,0 +1,35 @@
+"""Find the devices that a network can be trained on."""
+
+import mxnet as mx
+from mxnet import nd
+
+
+def _gpu_works(device_id: int) -> bool:
+    """Tell whether a small computation on the GPU succeeds."""
+    try:
+        # Asking for the count first keeps MXNet built without CUDA from logging.
+        if device_id >= mx.context.num_gpus():
+            return False
+        nd.ones((1,), ctx=mx.gpu(device_id)).wait_to_read()
+    except mx.base.MXNetError:
+        return False
+    return True
+
+
+def try_gpu() -> mx.Context:
+    """Return `mx.gpu(0)` if a computation on it succeeds, else `mx.cpu()`.
+
+    Mirrors `gluonbook.try_gpu`.
+    """
+    return mx.gpu(0) if _gpu_works(0) else mx.cpu()
+
+
+def try_all_gpus() -> list[mx.Context]:
+    """Return the GPUs on which a computation succeeds, or `[mx.cpu()]` without any.
+
+    Mirrors `gluonbook.try_all_gpus`.
+    """
+    gpus = []
+    while _gpu_works(len(gpus)):
+        gpus.append(mx.gpu(len(gpus)))
+    return gpus or [mx.cpu()]
