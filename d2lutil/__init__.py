@@ -6,5 +6,14 @@ from d2lutil.runtime import use_physical_cores
 use_physical_cores()
 
 from d2lutil.device import try_all_gpus, try_gpu  # noqa: E402
+from d2lutil.fashion_mnist import (  # noqa: E402
+    get_fashion_mnist_labels,
+    load_data_fashion_mnist,
+)
 
-__all__ = ["try_all_gpus", "try_gpu"]
+__all__ = [
+    "get_fashion_mnist_labels",
+    "load_data_fashion_mnist",
+    "try_all_gpus",
+    "try_gpu",
+]
