@@ -5,15 +5,35 @@ from d2lutil.runtime import use_physical_cores
 # MXNet reads the number of threads while it loads, so this comes before all imports.
 use_physical_cores()
 
+from d2lutil.blocks import Residual, corr2d, resnet18  # noqa: E402
 from d2lutil.device import try_all_gpus, try_gpu  # noqa: E402
 from d2lutil.fashion_mnist import (  # noqa: E402
     get_fashion_mnist_labels,
     load_data_fashion_mnist,
 )
+from d2lutil.plotting import (  # noqa: E402
+    Benchmark,
+    set_figsize,
+    show_fashion_mnist,
+    show_images,
+    use_svg_display,
+)
+from d2lutil.training import evaluate_accuracy, train, train_ch5  # noqa: E402
 
 __all__ = [
+    "Benchmark",
+    "Residual",
+    "corr2d",
+    "evaluate_accuracy",
     "get_fashion_mnist_labels",
     "load_data_fashion_mnist",
+    "resnet18",
+    "set_figsize",
+    "show_fashion_mnist",
+    "show_images",
+    "train",
+    "train_ch5",
     "try_all_gpus",
     "try_gpu",
+    "use_svg_display",
 ]

@@ -1,0 +1,118 @@
+"""Figures and times, on top of matplotlib and d2l."""
+
+from collections.abc import Sequence
+from types import TracebackType
+
+import numpy as np
+from IPython import get_ipython
+from matplotlib import pyplot as plt
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+from mxnet import nd
+
+
+def use_svg_display() -> None:
+    """Show figures in Jupyter as PNG at double resolution.
+
+    The name is the one of `gluonbook.use_svg_display`. The format is not: JupyterLab
+    shows stored SVG figures of a notebook that is not yet trusted as text.
+    """
+    if get_ipython():
+        set_matplotlib_formats("retina")
+
+
+def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
+    """Set the size of the figures that follow.
+
+    Mirrors `gluonbook.set_figsize`.
+
+    Args:
+        figsize: Width and height in inches.
+    """
+    use_svg_display()
+    plt.rcParams["figure.figsize"] = figsize
+
+
+def show_images(
+    imgs: Sequence[nd.NDArray], num_rows: int, num_cols: int, scale: float = 2
+) -> np.ndarray:
+    """Draw images in a grid, row by row, and return its axes.
+
+    Mirrors `gluonbook.show_images`.
+
+    Args:
+        imgs: At least `num_rows * num_cols` images, (height, width) or
+            (height, width, 3).
+        num_rows: Number of rows.
+        num_cols: Number of columns.
+        scale: Edge length of one image in inches.
+
+    Returns:
+        Array of matplotlib axes, (num_rows, num_cols).
+
+    Raises:
+        ValueError: There are fewer images than places.
+    """
+    if len(imgs) < num_rows * num_cols:
+        raise ValueError(
+            f"{len(imgs)} images do not fill {num_rows} rows of {num_cols}; "
+            f"give more images or ask for fewer rows or columns."
+        )
+    figsize = (num_cols * scale, num_rows * scale)
+    _, axes = plt.subplots(num_rows, num_cols, figsize=figsize, squeeze=False)
+    for ax, img in zip(axes.flat, imgs, strict=False):
+        ax.imshow(img.asnumpy())
+        _hide_axes(ax)
+    return axes
+
+
+def show_fashion_mnist(images: Sequence[nd.NDArray], labels: Sequence[str]) -> None:
+    """Draw images in one row, each under its label.
+
+    Mirrors `gluonbook.show_fashion_mnist`.
+
+    Args:
+        images: Square images of one channel, in any shape; 28 x 28 pixels or resized.
+        labels: The text above each image.
+    """
+    use_svg_display()
+    _, axes = plt.subplots(1, len(images), figsize=(12, 12), squeeze=False)
+    for ax, image, label in zip(axes.flat, images, labels, strict=True):
+        edge = round(image.size**0.5)
+        ax.imshow(image.reshape((edge, edge)).asnumpy())
+        ax.set_title(label)
+        _hide_axes(ax)
+
+
+def _hide_axes(ax: plt.Axes) -> None:
+    ax.get_xaxis().set_visible(False)
+    ax.get_yaxis().set_visible(False)
+
+
+class Benchmark:
+    """Print how long the code inside a `with` block took.
+
+    Mirrors `gluonbook.Benchmark`.
+
+    Args:
+        prefix: Text before the time.
+    """
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self.prefix = prefix + " " if prefix else ""
+        # Loading d2l takes seconds: only here, and before the clock starts.
+        from d2l.mxnet import Timer
+
+        self.timer = Timer()
+
+    def __enter__(self) -> None:
+        """Start the clock."""
+        self.timer.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Print the time in seconds."""
+        print(f"{self.prefix}time: {self.timer.stop():.4f} sec")

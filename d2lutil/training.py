@@ -1,0 +1,193 @@
+"""Train a network and measure its accuracy."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import mxnet as mx
+from mxnet import autograd, gluon, nd
+from mxnet.gluon.loss import SoftmaxCrossEntropyLoss
+
+from d2lutil.history import History
+from d2lutil.progress import progress_bar, progress_output
+
+Batches = Iterable[tuple[nd.NDArray, nd.NDArray]]
+Contexts = mx.Context | Sequence[mx.Context]
+
+
+def evaluate_accuracy(
+    data_iter: Batches,
+    net: gluon.Block,
+    ctx: Contexts = [mx.cpu()],  # noqa: B006, B008
+) -> float:
+    """Return the share of examples that the network classifies correctly.
+
+    Mirrors `gluonbook.evaluate_accuracy`.
+
+    Args:
+        data_iter: Batches of features (batch, ...) and labels (batch,).
+        net: Network with one output per class, initialised on `ctx`.
+        ctx: One device, or several that share each batch.
+    """
+    num_correct, num_examples = 0.0, 0
+    for X, y in data_iter:
+        for X_part, y_part in _parts(X, y, _as_list(ctx)):
+            num_correct += _num_correct(net(X_part), y_part)
+            num_examples += y_part.size
+    return num_correct / num_examples
+
+
+def train_ch5(
+    net: gluon.Block,
+    train_iter: Batches,
+    test_iter: Batches,
+    batch_size: int,
+    trainer: gluon.Trainer,
+    ctx: mx.Context,
+    num_epochs: int,
+) -> History:
+    """Train a classifier with the cross-entropy loss; print a line per epoch.
+
+    Mirrors `gluonbook.train_ch5`.
+
+    Args:
+        net: Network with one output per class, initialised on `ctx`.
+        train_iter: Training batches of features (batch, ...) and labels (batch,).
+        test_iter: Test batches of the same form.
+        batch_size: Number of examples per batch, by which gradients are divided.
+        trainer: Optimiser of the network's parameters.
+        ctx: Device to train on.
+        num_epochs: Number of passes over the training batches.
+
+    Returns:
+        The measurements; in Jupyter they show as the learning curve.
+    """
+    loss = SoftmaxCrossEntropyLoss()
+    return _train(
+        train_iter, test_iter, net, loss, trainer, ctx, num_epochs, batch_size
+    )
+
+
+def train(
+    train_iter: Batches,
+    test_iter: Batches,
+    net: gluon.Block,
+    loss: Callable[[nd.NDArray, nd.NDArray], nd.NDArray],
+    trainer: gluon.Trainer,
+    ctx: Contexts,
+    num_epochs: int,
+) -> History:
+    """Train a classifier on one or several devices; print a line per epoch.
+
+    Mirrors `gluonbook.train`.
+
+    Args:
+        train_iter: Training batches of features (batch, ...) and labels (batch,).
+        test_iter: Test batches of the same form.
+        net: Network with one output per class, initialised on `ctx`.
+        loss: Loss that gives one number per example.
+        trainer: Optimiser of the network's parameters.
+        ctx: One device, or several that share each batch.
+        num_epochs: Number of passes over the training batches.
+
+    Returns:
+        The measurements; in Jupyter they show as the learning curve.
+    """
+    return _train(train_iter, test_iter, net, loss, trainer, ctx, num_epochs)
+
+
+def _train(
+    train_iter: Batches,
+    test_iter: Batches,
+    net: gluon.Block,
+    loss: Callable[[nd.NDArray, nd.NDArray], nd.NDArray],
+    trainer: gluon.Trainer,
+    ctx: Contexts,
+    num_epochs: int,
+    batch_size: int | None = None,
+) -> History:
+    """Train; gradients are divided by `batch_size`, or by each batch's own size."""
+    history = History()
+    # The bar's place comes first, so that the printed lines stay together.
+    output = progress_output()
+    print("training on", ctx)
+    devices = _as_list(ctx)
+    is_finite = True
+    for epoch in range(1, num_epochs + 1):
+        start = time.time()
+        loss_sum, num_correct, num_examples = 0.0, 0.0, 0
+        with progress_bar(train_iter, f"epoch {epoch}", output) as batches:
+            for X, y in batches:
+                parts = _parts(X, y, devices)
+                y_hats, losses = _forward_backward(net, loss, parts)
+                trainer.step(batch_size or len(y))
+                loss_sum += sum(part.sum().asscalar() for part in losses)
+                num_correct += sum(
+                    _num_correct(y_hat, y_part)
+                    for y_hat, (_, y_part) in zip(y_hats, parts, strict=True)
+                )
+                num_examples += len(y)
+                batches.set_postfix(
+                    loss=f"{loss_sum / num_examples:.4f}", refresh=False
+                )
+        history.loss.append(loss_sum / num_examples)
+        history.train_acc.append(num_correct / num_examples)
+        history.test_acc.append(evaluate_accuracy(test_iter, net, ctx))
+        history.seconds.append(time.time() - start)
+        _print_last_epoch(history)
+        if is_finite and not (math.isfinite(loss_sum) and _is_finite(net)):
+            is_finite = False
+            print(
+                "The loss or a parameter is no longer a finite number; train a newly "
+                "initialised network with a learning rate smaller than "
+                f"{trainer.learning_rate:g}."
+            )
+    return history
+
+
+def _forward_backward(
+    net: gluon.Block,
+    loss: Callable[[nd.NDArray, nd.NDArray], nd.NDArray],
+    parts: Sequence[tuple[nd.NDArray, nd.NDArray]],
+) -> tuple[list[nd.NDArray], list[nd.NDArray]]:
+    """Compute the gradients of all parts; return their outputs and their losses."""
+    with autograd.record():
+        y_hats = [net(X) for X, _ in parts]
+        losses = [loss(y_hat, y) for y_hat, (_, y) in zip(y_hats, parts, strict=True)]
+    autograd.backward(losses)
+    return y_hats, losses
+
+
+def _as_list(ctx: Contexts) -> Sequence[mx.Context]:
+    return [ctx] if isinstance(ctx, mx.Context) else ctx
+
+
+def _parts(
+    X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]
+) -> list[tuple[nd.NDArray, nd.NDArray]]:
+    """Share a batch among the devices; labels get the type of the features."""
+    y = y.astype(X.dtype, copy=False)
+    X_parts, y_parts = (
+        gluon.utils.split_and_load(array, devices, even_split=False) for array in (X, y)
+    )
+    return list(zip(X_parts, y_parts, strict=True))
+
+
+def _num_correct(y_hat: nd.NDArray, y: nd.NDArray) -> float:
+    return float((y_hat.argmax(axis=1) == y).sum().asscalar())
+
+
+def _is_finite(net: gluon.Block) -> bool:
+    """Tell whether all parameters are finite; layers may turn NaN into 0 on a CPU."""
+    return all(
+        nd.contrib.isfinite(parameter.list_data()[0]).min().asscalar()
+        for parameter in net.collect_params().values()
+    )
+
+
+def _print_last_epoch(history: History) -> None:
+    print(
+        f"epoch {len(history.loss)}, loss {history.loss[-1]:.4f}, "
+        f"train acc {history.train_acc[-1]:.3f}, test acc {history.test_acc[-1]:.3f}, "
+        f"time {history.seconds[-1]:.1f} sec"
+    )

@@ -1,0 +1,29 @@
+"""Protects: a history has a stable text and draws what was measured."""
+
+import struct
+
+from d2lutil.history import History
+
+HISTORY = History([1.5, 1.0], [0.5, 0.6], [0.4, 0.7], [3.0, 3.1])
+
+
+def test_text_does_not_depend_on_the_measurements():
+    assert repr(HISTORY) == "History(num_epochs=2)"
+
+
+def test_curve_shows_each_measurement():
+    loss_axes, acc_axes = HISTORY.plot().axes
+    lines = {
+        line.get_label(): line for axes in (loss_axes, acc_axes) for line in axes.lines
+    }
+    assert lines.keys() == {"loss", "train acc", "test acc"}
+    for name, line in lines.items():
+        assert list(line.get_xdata()) == [1, 2]
+        assert list(line.get_ydata()) == getattr(HISTORY, name.replace(" ", "_"))
+
+
+def test_png_has_twice_the_pixels_of_its_size_on_the_page():
+    png, size = HISTORY._repr_png_()
+    width, height = struct.unpack(">2i", png[16:24])
+    assert png.startswith(b"\x89PNG")
+    assert (width, height) == (2 * size["width"], 2 * size["height"])
