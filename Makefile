@@ -1,5 +1,6 @@
 # The two commands of the README: make lab, make test.  Everything they install stays
 # in this folder: .venv (packages), .uv (uv and, if need be, Python), .cache.
+# make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
 ARGS ?=
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
@@ -7,13 +8,19 @@ export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
 UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 
-.PHONY: lab test lint clean
+.PHONY: lab test lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
 
+# Two workers with a thread each: threads that wait for a busy core slow both down.
 test: $(INSTALLED) lint
-	D2LUTIL_SCALE=smoke .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+	D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+execute: $(INSTALLED)
+	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \
+		--coalesce-streams \
+		--ExecutePreprocessor.record_timing=False notebooks/$(NB).ipynb
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check

@@ -349,8 +349,8 @@ def _say_what_differs(
     pixels: int | None,
 ) -> None:
     """Print one line if the run is not the one that the book asks for."""
-    used = _describe(len(data.train_labels), len(data.test_labels), pixels)
-    asked = _describe(FULL.num_train, FULL.num_test, resize)
+    used = (len(data.train_labels), len(data.test_labels), pixels or 28)
+    asked = (FULL.num_train, FULL.num_test, resize or 28)
     if used == asked:
         return
     how = ", ".join(filter(None, (f"{scale.name} scale", origin)))
@@ -358,9 +358,9 @@ def _say_what_differs(
         cure = "put the four files into the folder D2LUTIL_DATA for the book's run"
     else:
         cure = "D2LUTIL_SCALE=full gives the book's run"
-    print(f"Fashion-MNIST: {how}, {used} (asked: {asked}); {cure}")
-
-
-def _describe(num_train: int, num_test: int, pixels: int | None) -> str:
-    edge = pixels or 28
-    return f"{num_train} + {num_test} images of {edge} x {edge} pixels"
+    print(
+        "Fashion-MNIST: {}, {} + {} images of {} x {} pixels "
+        "(asked: {} + {} of {} x {}); {}".format(
+            how, *used, used[-1], *asked, asked[-1], cure
+        )
+    )

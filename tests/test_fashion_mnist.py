@@ -310,7 +310,7 @@ def test_the_difference_from_the_book_is_said(monkeypatch, capsys):
     num_train_images(resize=224)
     assert capsys.readouterr().out == (
         "Fashion-MNIST: smoke scale, sample data, 500 + 250 images of 72 x 72 pixels "
-        "(asked: 60000 + 10000 images of 224 x 224 pixels); "
+        "(asked: 60000 + 10000 of 224 x 224); "
         "D2LUTIL_SCALE=full gives the book's run\n"
     )
 

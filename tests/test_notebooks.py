@@ -1,0 +1,164 @@
+"""Protects: every notebook reads well before anything is run.
+
+That is: outputs stored from one run in order, without warnings or paths of a machine;
+links and images that exist, images described; definitions said to be saved in d2lutil
+that are the ones saved there.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+import d2lutil as gb
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+PATHS = sorted(
+    path
+    for path in NOTEBOOKS.rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
+ABSOLUTE_PATH = re.compile(r"(?<![\w<:/.])/[\w.-]+/[\w.-]|\b[A-Z]:\\")
+SAVED = "已保存在 d2lutil 包中"
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: str(path.relative_to(NOTEBOOKS)))
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook: NotebookNode) -> str:
+    return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def output_texts(notebook: NotebookNode) -> list[str]:
+    """Return what the stored outputs say, without images."""
+    texts = []
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            texts.append(output.get("text", ""))
+            texts += [
+                text
+                for kind, text in output.get("data", {}).items()
+                if not kind.startswith("image/") and isinstance(text, str)
+            ]
+    return texts
+
+
+def test_notebook_is_valid_and_starts_with_a_title(notebook):
+    nbformat.validate(notebook)
+    assert notebook.cells[0].source.startswith("# ")
+
+
+def test_kernel_is_python3(notebook):
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_no_cell_is_empty(notebook):
+    assert all(cell.source.strip() for cell in notebook.cells)
+
+
+def test_cells_were_executed_in_order(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_outputs_are_stored(notebook):
+    # nbval has nothing to compare in a notebook without outputs.
+    cells = code_cells(notebook)
+    assert not cells or any(cell.outputs for cell in cells)
+
+
+def test_outputs_hold_no_error_and_no_warning(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert not [o for o in outputs if o.get("name") == "stderr"]
+    assert not [t for t in output_texts(notebook) if re.search(r"Warning\b", t)]
+
+
+def test_outputs_hold_no_absolute_path(notebook):
+    assert not [t for t in output_texts(notebook) if ABSOLUTE_PATH.search(t)]
+
+
+def test_links_and_images_exist(notebook, path):
+    targets = LINK.findall(prose(notebook))
+    targets += [target for _, target in IMAGE.findall(prose(notebook))]
+    local = [target for target in targets if not re.match(r"https?://", target)]
+    missing = [t for t in local if not (path.parent / t.partition("#")[0]).exists()]
+    assert not missing
+
+
+def test_images_are_described(notebook):
+    assert not [target for text, target in IMAGE.findall(prose(notebook)) if not text]
+    for tag in re.findall(r"<img[^>]*>", prose(notebook)):
+        assert re.search(r'alt="[^"]+"', tag), tag
+
+
+class Essence(ast.NodeTransformer):
+    """Removes what may differ: docstrings, type hints and the long form of super()."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.without_docstring(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self.without_docstring(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "super":
+            node.args = []
+        return node
+
+    def without_docstring(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+        return self.generic_visit(node)
+
+
+def essence(definition: ast.AST) -> str:
+    return ast.unparse(Essence().visit(definition))
+
+
+def saved_definitions(notebook: NotebookNode) -> list[ast.AST]:
+    """Return the definitions whose first line says that they are saved in d2lutil."""
+    definitions = []
+    for cell in code_cells(notebook):
+        lines = cell.source.splitlines()
+        # A cell may hold IPython's own syntax; those with a definition do not.
+        tree = ast.parse(cell.source) if SAVED in cell.source else ast.Module([], [])
+        definitions += [node for node in tree.body if SAVED in lines[node.lineno - 1]]
+    return definitions
+
+
+def test_definitions_said_to_be_saved_are_those_of_d2lutil(notebook):
+    for definition in saved_definitions(notebook):
+        source = textwrap.dedent(inspect.getsource(getattr(gb, definition.name)))
+        assert essence(definition) == essence(ast.parse(source).body[0])
+
+
+def test_index_lists_every_notebook():
+    index = nbformat.read(NOTEBOOKS / "index.ipynb", as_version=4)
+    linked = {(NOTEBOOKS / target).resolve() for target in LINK.findall(prose(index))}
+    sections = {path for path in PATHS if path.parent == NOTEBOOKS}
+    assert sections - {NOTEBOOKS / "index.ipynb"} <= linked
