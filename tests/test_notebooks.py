@@ -24,6 +24,7 @@ PATHS = sorted(
     if ".ipynb_checkpoints" not in path.parts
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+SECTION = re.compile(r"\[([^\]]+)\]\((\w[\w-]+\.ipynb)\)")
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 ABSOLUTE_PATH = re.compile(r"(?<![\w<:/.])/[\w.-]+/[\w.-]|\b[A-Z]:\\")
 SAVED = "已保存在 d2lutil 包中"
@@ -157,8 +158,32 @@ def test_definitions_said_to_be_saved_are_those_of_d2lutil(notebook):
         assert essence(definition) == essence(ast.parse(source).body[0])
 
 
-def test_index_lists_every_notebook():
+def title(notebook: NotebookNode) -> str:
+    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def test_index_lists_every_section_under_its_title():
     index = nbformat.read(NOTEBOOKS / "index.ipynb", as_version=4)
-    linked = {(NOTEBOOKS / target).resolve() for target in LINK.findall(prose(index))}
-    sections = {path for path in PATHS if path.parent == NOTEBOOKS}
-    assert sections - {NOTEBOOKS / "index.ipynb"} <= linked
+    listed = [(target, text) for text, target in SECTION.findall(prose(index))]
+    sections = [path for path in PATHS if path.parent == NOTEBOOKS]
+    sections.remove(NOTEBOOKS / "index.ipynb")
+    titles = [title(nbformat.read(path, as_version=4)) for path in sections]
+    assert listed == list(zip([p.name for p in sections], titles, strict=True))
+
+
+def test_sections_are_one_chain():
+    index = nbformat.read(NOTEBOOKS / "index.ipynb", as_version=4)
+    order = SECTION.findall(prose(index))
+    for i, (_, name) in enumerate(order):
+        last_cell = nbformat.read(NOTEBOOKS / name, as_version=4).cells[-1].source
+        neighbours = {
+            "上一节": order[i - 1] if i > 0 else None,
+            "下一节": order[i + 1] if i + 1 < len(order) else None,
+        }
+        links = [
+            f"{word}：[{section[0]}]({section[1]})"
+            for word, section in neighbours.items()
+            if section
+        ]
+        links.insert(1 if i > 0 else 0, "[目录](index.ipynb)")
+        assert last_cell.endswith(" · ".join(links)), name
