@@ -1,9 +1,9 @@
 """Helpers of the book, with the names of the historical `gluonbook` package."""
 
-from d2lutil.runtime import use_physical_cores
+from d2lutil.runtime import configure_threads
 
-# MXNet reads the number of threads while it loads, so this comes before all imports.
-use_physical_cores()
+# MXNet reads these settings while it loads, so this comes before all imports.
+configure_threads()
 
 from d2lutil.blocks import Residual, corr2d, resnet18  # noqa: E402
 from d2lutil.device import try_all_gpus, try_gpu  # noqa: E402
