@@ -111,6 +111,13 @@ def test_images_are_described(notebook):
         assert re.search(r'alt="[^"]+"', tag), tag
 
 
+def test_references_are_numbered_in_order_of_citation(notebook):
+    text, _, references = prose(notebook).partition("## 参考文献")
+    cited = [int(number) for number in re.findall(r"\[(\d+)\](?!\()", text)]
+    listed = [int(number) for number in re.findall(r"^\[(\d+)\]", references, re.M)]
+    assert list(dict.fromkeys(cited)) == listed == list(range(1, len(listed) + 1))
+
+
 class Essence(ast.NodeTransformer):
     """Removes what may differ: docstrings, type hints and the long form of super()."""
 
