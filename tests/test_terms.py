@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TEXTS = [
     ROOT / "README.zh-CN.md",
-    *sorted((ROOT / "notebooks").rglob("*.ipynb")),
+    *sorted((ROOT / "notebooks").glob("*.ipynb")),
+    *sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb")),
     *sorted((ROOT / "notebooks" / "img").glob("*.svg")),
 ]
 
