@@ -349,9 +349,9 @@ def _say_what_differs(
     pixels: int | None,
 ) -> None:
     """Print one line if the run is not the one that the book asks for."""
-    used = (len(data.train_labels), len(data.test_labels), pixels or 28)
-    asked = (FULL.num_train, FULL.num_test, resize or 28)
-    if used == asked:
+    num_train, num_test = len(data.train_labels), len(data.test_labels)
+    edge, edge_asked = pixels or 28, resize or 28
+    if (num_train, num_test, edge) == (FULL.num_train, FULL.num_test, edge_asked):
         return
     how = ", ".join(filter(None, (f"{scale.name} scale", origin)))
     if scale == FULL:
@@ -359,8 +359,7 @@ def _say_what_differs(
     else:
         cure = "D2LUTIL_SCALE=full gives the book's run"
     print(
-        "Fashion-MNIST: {}, {} + {} images of {} x {} pixels "
-        "(asked: {} + {} of {} x {}); {}".format(
-            how, *used, used[-1], *asked, asked[-1], cure
-        )
+        f"Fashion-MNIST: {how}, {num_train} + {num_test} images of {edge} x {edge} "
+        f"pixels (asked: {FULL.num_train} + {FULL.num_test} of "
+        f"{edge_asked} x {edge_asked}); {cure}"
     )
