@@ -1,9 +1,10 @@
 """Helpers of the book, with the names of the historical `gluonbook` package."""
 
-from d2lutil.runtime import configure_threads
+from d2lutil.runtime import configure_memory, configure_threads
 
 # MXNet reads these settings while it loads, so this comes before all imports.
 configure_threads()
+configure_memory()
 
 from d2lutil.blocks import Residual, corr2d, resnet18  # noqa: E402
 from d2lutil.device import try_all_gpus, try_gpu  # noqa: E402

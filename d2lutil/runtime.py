@@ -1,27 +1,64 @@
 """Settings of the machine that must be made before mxnet is loaded."""
 
+import ctypes
 import os
+import sys
 
 from loky import cpu_count
+
+# Numbers that glibc's malloc.h gives to the parameters of mallopt.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+_MiB = 1 << 20
 
 
 def configure_threads() -> None:
     """Set how many threads MXNet computes with, and how they wait for each other.
 
-    Variables of the environment that are already set stay.
+    Variables of the environment that are already set stay. MXNet reads them while it
+    loads; where that was too early, a line on stderr says how to mend it.
     """
-    _use_physical_cores()
+    cores, mxnet_default = cpu_count(only_physical_cores=True), os.cpu_count() // 2
+    if (
+        "mxnet" in sys.modules
+        and "OMP_NUM_THREADS" not in os.environ
+        and cores != mxnet_default
+    ):
+        print(
+            f"mxnet was imported before d2lutil and computes with {mxnet_default} "
+            f"thread(s) instead of {cores}; restart the kernel and import d2lutil "
+            "first.",
+            file=sys.stderr,
+        )
+    _use_threads(cores)
     _sleep_soon()
 
 
-def _use_physical_cores() -> None:
+def configure_memory() -> None:
+    """Let glibc keep freed memory for the next batch, where glibc is in use.
+
+    By default it returns every large buffer to the kernel when it is freed, and the
+    next batch pays for each page anew. Buffers below 96 MiB now come from one heap
+    that keeps up to 1 GiB of free memory; larger ones still go back at once, so that
+    the peak grows by less than a quarter. Settings of malloc in the environment stay.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version") or _malloc_is_configured():
+        return
+    # Heaps of threads hold no large buffers: without this limit they would be mapped.
+    libc.mallopt(_M_ARENA_MAX, 1)
+    libc.mallopt(_M_MMAP_THRESHOLD, 96 * _MiB)
+    libc.mallopt(_M_TRIM_THRESHOLD, 1024 * _MiB)
+
+
+def _use_threads(cores: int) -> None:
     """Let MXNet compute on every physical core this process may use.
 
     MXNet starts with half of the logical processors as OpenMP threads, which leaves
-    half of a machine without hyper-threads idle. The count respects CPU affinity and
-    container limits.
+    half of a machine without hyper-threads idle. The number of cores respects CPU
+    affinity and container limits.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(cpu_count(only_physical_cores=True)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 
 def _sleep_soon() -> None:
@@ -32,3 +69,10 @@ def _sleep_soon() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def _malloc_is_configured() -> bool:
+    """Tell whether the user has set malloc's parameters by glibc's own variables."""
+    return "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(
+        name.startswith("MALLOC_") for name in os.environ
+    )

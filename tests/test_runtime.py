@@ -1,4 +1,4 @@
-"""Protects: MXNet starts with threads that suit the machine, or that the user chose."""
+"""Protects: threads and memory suit the machine, or are what the user chose."""
 
 import json
 import os
@@ -6,6 +6,11 @@ import subprocess
 import sys
 
 import loky
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from d2lutil import runtime
 
 VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
@@ -38,3 +43,108 @@ def test_settings_of_the_user_stay():
 def test_wait_policy_of_the_user_is_not_overruled():
     chosen = {"OMP_NUM_THREADS": "7", "OMP_WAIT_POLICY": "active"}
     assert settings_after_import(**chosen) == chosen
+
+
+# Counts the threads that GNU OpenMP gives to MXNet, whose library is the one loaded.
+COUNT_THREADS = """
+import ctypes
+print(ctypes.CDLL("libgomp.so.1").omp_get_max_threads())
+"""
+
+
+def run_in_kernel(monkeypatch: pytest.MonkeyPatch, code: str) -> dict[str, str]:
+    """Run a cell in a new kernel without settings of threads; return its streams."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, coalesce_streams=True).execute()
+    return {output.name: output.text for output in notebook.cells[0].outputs}
+
+
+def test_kernel_that_imports_d2lutil_first_uses_all_cores(monkeypatch):
+    streams = run_in_kernel(
+        monkeypatch, "import d2lutil\nimport mxnet\n" + COUNT_THREADS
+    )
+    assert streams == {"stdout": f"{loky.cpu_count(only_physical_cores=True)}\n"}
+
+
+def test_kernel_that_imports_mxnet_first_is_told_once(monkeypatch):
+    streams = run_in_kernel(
+        monkeypatch,
+        # As if there were a core more, for machines where MXNet's own choice is right.
+        "import mxnet, loky\ncores = loky.cpu_count(only_physical_cores=True) + 7\n"
+        "loky.cpu_count = lambda **_: cores\n"
+        "import d2lutil\nimport d2lutil\n",
+    )
+    assert list(streams) == ["stderr"]
+    assert streams["stderr"].count("import d2lutil first") == 1
+
+
+def run_python(code: str, **environment: str) -> str:
+    """Run code in a new process without settings of malloc but for those given."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=inherited | environment,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return run.stdout
+
+
+# Any variable of malloc keeps d2lutil from changing it; this one's value is glibc's.
+AS_GLIBC_STARTS = {"MALLOC_TOP_PAD_": "131072"}
+
+COUNT_PAGE_FAULTS = """
+import resource
+import d2lutil
+from mxnet import nd
+def fill_32_mib(times):
+    for _ in range(times):
+        nd.ones((8, 1024, 1024)).wait_to_read()
+        nd.waitall()
+fill_32_mib(times=20)
+start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+fill_32_mib(times=10)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
+"""
+
+with_glibc = pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+
+
+@with_glibc
+def test_memory_is_used_again_unless_the_user_configures_malloc():
+    pages = 10 * 32 * 2**20 // os.sysconf("SC_PAGE_SIZE")
+    assert int(run_python(COUNT_PAGE_FAULTS)) < pages / 10
+    assert int(run_python(COUNT_PAGE_FAULTS, **AS_GLIBC_STARTS)) >= pages
+
+
+def test_libc_without_mallopt_is_left_alone(monkeypatch):
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: object())
+    runtime.configure_memory()
+
+
+TRAIN_TWO_STEPS = """
+import hashlib
+import d2lutil
+import mxnet as mx
+from mxnet import autograd, gluon, init, nd
+mx.random.seed(0)
+net = d2lutil.resnet18(10)
+net.initialize(init=init.Xavier())
+trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.05})
+for _ in range(2):
+    with autograd.record():
+        loss = net(nd.random.uniform(shape=(16, 1, 32, 32))).square().sum()
+    loss.backward()
+    trainer.step(16)
+digest = hashlib.sha256()
+for parameter in net.collect_params().values():
+    digest.update(parameter.data().asnumpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_memory_settings_leave_every_bit_of_the_parameters():
+    assert run_python(TRAIN_TWO_STEPS) == run_python(TRAIN_TWO_STEPS, **AS_GLIBC_STARTS)
