@@ -8,19 +8,18 @@ import ast
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import mxnet as mx
-import nbformat
 import numpy as np
 import pytest
+from book import NOTEBOOKS, read
 from mxnet import autograd, gluon, init, nd
 from mxnet.gluon import nn
 
 import d2lutil as gb
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05-lenet.ipynb"
+NOTEBOOK = NOTEBOOKS / "05-lenet.ipynb"
 NAMES = {"evaluate_accuracy", "train_ch5"}
 BATCH_SIZE = 8
 TIME = re.compile(r"time \d+\.\d sec$", re.MULTILINE)
@@ -29,7 +28,7 @@ TIME = re.compile(r"time \d+\.\d sec$", re.MULTILINE)
 @pytest.fixture(scope="module")
 def written_out() -> SimpleNamespace:
     """Return the functions that the notebook defines; nothing else of it is run."""
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    cells = read(NOTEBOOK).cells
     definitions = [
         node
         for cell in cells
