@@ -19,6 +19,7 @@ from d2lutil.plotting import (  # noqa: E402
     show_images,
     use_svg_display,
 )
+from d2lutil.sections import load_section, recorded_accuracy  # noqa: E402
 from d2lutil.training import evaluate_accuracy, train, train_ch5  # noqa: E402
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "evaluate_accuracy",
     "get_fashion_mnist_labels",
     "load_data_fashion_mnist",
+    "load_section",
     "network_cost",
+    "recorded_accuracy",
     "resnet18",
     "set_figsize",
     "show_fashion_mnist",
