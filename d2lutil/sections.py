@@ -2,12 +2,10 @@
 
 import ast
 import builtins
+import json
 import re
 from pathlib import Path
 from types import ModuleType
-
-import nbformat
-from nbformat import NotebookNode
 
 # The package is installed in editable form: the notebooks lie beside it.
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -32,13 +30,12 @@ def load_section(name: str) -> ModuleType:
     Raises:
         ValueError: There is no such section.
     """
-    notebook = _read(name)
     module = ModuleType(name)
     known = set(_NAMES_TO_BUILD_WITH)
-    for cell in _code_cells(notebook):
-        if "extra" in cell.metadata.get("tags", []):
+    for cell in _code_cells(name):
+        if "extra" in cell["metadata"].get("tags", []):
             continue
-        for statement in ast.parse(cell.source).body:
+        for statement in ast.parse("".join(cell["source"])).body:
             if _is_definition(statement, known):
                 known |= _defined_names(statement)
                 code = ast.Module([statement], type_ignores=[])
@@ -55,12 +52,13 @@ def recorded_accuracy(name: str) -> float:
     Raises:
         ValueError: There is no such section, or no training in its stored outputs.
     """
-    texts = [
-        output.get("text", "")
-        for cell in _code_cells(_read(name))
-        for output in cell.outputs
+    lines = [
+        line
+        for cell in _code_cells(name)
+        for output in cell["outputs"]
+        for line in output.get("text", [])
     ]
-    accuracies = _TEST_ACC.findall("".join(texts))
+    accuracies = _TEST_ACC.findall("".join(lines))
     if not accuracies:
         raise ValueError(
             f"The stored outputs of {name}.ipynb hold no training; "
@@ -69,16 +67,14 @@ def recorded_accuracy(name: str) -> float:
     return float(accuracies[-1])
 
 
-def _read(name: str) -> NotebookNode:
+def _code_cells(name: str) -> list[dict]:
+    """Return the code cells of a section's notebook, as its file holds them."""
     path = NOTEBOOKS / f"{name}.ipynb"
     if not path.exists():
         sections = ", ".join(sorted(path.stem for path in NOTEBOOKS.glob("*-*.ipynb")))
         raise ValueError(f"There is no section {name!r}; choose one of {sections}.")
-    return nbformat.read(path, as_version=4)
-
-
-def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
 def _is_definition(statement: ast.stmt, known: set[str]) -> bool:
