@@ -9,6 +9,7 @@ import ast
 import inspect
 import re
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -56,6 +57,15 @@ def test_notebook_is_valid_and_starts_with_a_title(notebook):
     assert notebook.cells[0].source.startswith("# ")
 
 
+def test_headings_suit_a_table_of_contents(notebook):
+    headings = re.findall(r"^(#+) (.+)$", prose(notebook), re.M)
+    levels = [len(marks) for marks, _ in headings]
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    # JupyterLab's panel shows formulas and code as they are written.
+    assert not [text for _, text in headings if re.search(r"[$`\\[]", text)]
+
+
 def test_kernel_is_python3(notebook):
     assert notebook.metadata.kernelspec.name == "python3"
 
@@ -67,6 +77,12 @@ def test_no_cell_is_empty(notebook):
 def test_cells_were_executed_in_order(notebook):
     counts = [cell.execution_count for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_cell_says_when_it_was_executed(notebook):
+    # JupyterLab notes the times that it shows when a notebook is saved there;
+    # `make execute` stores a notebook without them.
+    assert not [cell for cell in notebook.cells if "execution" in cell.metadata]
 
 
 def test_outputs_are_stored(notebook):
