@@ -8,7 +8,7 @@ export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
 UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 
-.PHONY: lab test lint execute clean
+.PHONY: lab test test-lab lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -16,6 +16,11 @@ lab: $(INSTALLED)
 # Two workers with a thread each: threads that wait for a busy core slow both down.
 test: $(INSTALLED) lint
 	D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+# Drives JupyterLab in Chromium; skipped where the system has none.
+test-lab: $(INSTALLED)
+	$(UV) sync --frozen --inexact --group lab-test
+	.venv/bin/pytest -rs tests/lab $(ARGS)
 
 execute: $(INSTALLED)
 	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \

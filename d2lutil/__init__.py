@@ -7,6 +7,7 @@ configure_threads()
 configure_memory()
 
 from d2lutil.blocks import Residual, corr2d, resnet18  # noqa: E402
+from d2lutil.counting import network_cost  # noqa: E402
 from d2lutil.device import try_all_gpus, try_gpu  # noqa: E402
 from d2lutil.fashion_mnist import (  # noqa: E402
     get_fashion_mnist_labels,
@@ -19,6 +20,7 @@ from d2lutil.plotting import (  # noqa: E402
     show_images,
     use_svg_display,
 )
+from d2lutil.sections import load_section, recorded_accuracy  # noqa: E402
 from d2lutil.training import evaluate_accuracy, train, train_ch5  # noqa: E402
 
 __all__ = [
@@ -28,6 +30,9 @@ __all__ = [
     "evaluate_accuracy",
     "get_fashion_mnist_labels",
     "load_data_fashion_mnist",
+    "load_section",
+    "network_cost",
+    "recorded_accuracy",
     "resnet18",
     "set_figsize",
     "show_fashion_mnist",

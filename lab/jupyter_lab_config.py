@@ -1,4 +1,4 @@
-"""Settings of JupyterLab for `make lab`; overrides.json holds language and news."""
+"""Settings of JupyterLab for `make lab`; overrides.json: language, news and times."""
 
 from pathlib import Path
 

@@ -4,44 +4,26 @@ The section says that its `evaluate_accuracy` and `train_ch5` are saved in d2lut
 whose versions do more around the same computation. Both must give the same results.
 """
 
-import ast
 import re
-import time
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import mxnet as mx
-import nbformat
 import numpy as np
 import pytest
-from mxnet import autograd, gluon, init, nd
+from mxnet import gluon, init, nd
 from mxnet.gluon import nn
 
 import d2lutil as gb
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05-lenet.ipynb"
-NAMES = {"evaluate_accuracy", "train_ch5"}
 BATCH_SIZE = 8
 TIME = re.compile(r"time \d+\.\d sec$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def written_out() -> SimpleNamespace:
-    """Return the functions that the notebook defines; nothing else of it is run."""
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
-    definitions = [
-        node
-        for cell in cells
-        if cell.cell_type == "code" and "def " in cell.source
-        for node in ast.parse(cell.source).body
-        if isinstance(node, ast.FunctionDef) and node.name in NAMES
-    ]
-    assert sorted(node.name for node in definitions) == sorted(NAMES)
-    namespace = {"autograd": autograd, "gluon": gluon, "time": time}
-    module = ast.Module(definitions, type_ignores=[])
-    exec(compile(module, str(NOTEBOOK), "exec"), namespace)
-    return SimpleNamespace(**{name: namespace[name] for name in NAMES})
+def written_out() -> ModuleType:
+    """Return what the notebook defines; nothing else of it is run."""
+    return gb.load_section("05-lenet")
 
 
 def batches() -> gluon.data.DataLoader:

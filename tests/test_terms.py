@@ -3,16 +3,10 @@
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
+from book import FIGURES, PATHS, ROOT, name_of, read
 
-ROOT = Path(__file__).parents[1]
-TEXTS = [
-    ROOT / "README.zh-CN.md",
-    *sorted((ROOT / "notebooks").glob("*.ipynb")),
-    *sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb")),
-    *sorted((ROOT / "notebooks" / "img").glob("*.svg")),
-]
+TEXTS = [ROOT / "README.zh-CN.md", *PATHS, *FIGURES]
 
 # The preferred term, and patterns of those that are not used for it.
 TERMS = {
@@ -55,12 +49,12 @@ TERMS = {
 def text_of(path: Path) -> str:
     """Return what a reader reads: the cells of a notebook, or the whole file."""
     if path.suffix == ".ipynb":
-        cells = nbformat.read(path, as_version=4).cells
+        cells = read(path).cells
         return "\n".join(cell.source for cell in cells)
     return path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_terms_are_those_of_the_list(path):
     text = text_of(path)
     found = {
