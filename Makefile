@@ -1,14 +1,17 @@
 # The two commands of the README: make lab, make test.  Everything they install stays
 # in this folder: .venv (packages), .uv (uv and, if need be, Python), .cache.
 # make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
+# make html builds the reading edition in _build/html, from the stored outputs, in an
+# environment of its own (.venv-book); make test-html checks it.
 ARGS ?=
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
 
 UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
+BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test lint execute clean
+.PHONY: lab test html test-html lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -16,6 +19,15 @@ lab: $(INSTALLED)
 # Two workers with a thread each: threads that wait for a busy core slow both down.
 test: $(INSTALLED) lint
 	D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+html: $(BOOK_INSTALLED)
+	rm -rf _build
+	.venv-book/bin/sphinx-build -q -W --keep-going -c book -d _build/doctrees \
+		notebooks _build/html
+	@echo "The book: _build/html/index.html"
+
+test-html: html $(INSTALLED)
+	.venv/bin/pytest book $(ARGS)
 
 execute: $(INSTALLED)
 	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \
@@ -29,8 +41,12 @@ $(INSTALLED): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen
 	touch $@
 
+$(BOOK_INSTALLED): pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=.venv-book $(UV) sync --frozen --only-group book
+	touch $@
+
 .uv/bin/uv:
 	python3 -m pip install --quiet --no-cache-dir --target .uv uv
 
 clean:
-	rm -rf .venv .uv .cache
+	rm -rf .venv .venv-book .uv .cache _build
