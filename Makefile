@@ -1,14 +1,17 @@
 # The two commands of the README: make lab, make test.  Everything they install stays
 # in this folder: .venv (packages), .uv (uv and, if need be, Python), .cache.
 # make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
+# make html builds the reading edition in _build/html, from the stored outputs, in an
+# environment of its own (.venv-book); make test-html checks it.
 ARGS ?=
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
 
 UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
+BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test test-lab lint execute clean
+.PHONY: lab test test-lab html test-html lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -22,6 +25,15 @@ test-lab: $(INSTALLED)
 	$(UV) sync --frozen --inexact --group lab-test
 	.venv/bin/pytest -rs tests/lab $(ARGS)
 
+html: $(BOOK_INSTALLED)
+	rm -rf _build
+	.venv-book/bin/sphinx-build -q -W --keep-going -c book -d _build/doctrees \
+		notebooks _build/html
+	@echo "The book: _build/html/index.html"
+
+test-html: html $(INSTALLED)
+	.venv/bin/pytest book $(ARGS)
+
 execute: $(INSTALLED)
 	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \
 		--coalesce-streams \
@@ -34,8 +46,12 @@ $(INSTALLED): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen
 	touch $@
 
+$(BOOK_INSTALLED): pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=.venv-book $(UV) sync --frozen --only-group book
+	touch $@
+
 .uv/bin/uv:
 	python3 -m pip install --quiet --no-cache-dir --target .uv uv
 
 clean:
-	rm -rf .venv .uv .cache
+	rm -rf .venv .venv-book .uv .cache _build
