@@ -1,6 +1,7 @@
 """What a network costs: parameters, multiply-adds, memory and depth."""
 
 import copy
+import gc
 import json
 import math
 from collections.abc import Collection, Iterator
@@ -84,6 +85,8 @@ def network_cost(net: gluon.Block, input_shape: tuple[int, ...]) -> NetworkCost:
             "A hybridized network hides its layers; "
             "call net.hybridize(active=False) before counting."
         )
+    # Blocks refer to themselves: only this frees the copies of earlier calls.
+    gc.collect()
     net = copy.deepcopy(net)
     # Zeros, because drawing random numbers would change the caller's training.
     net.initialize(init.Zero(), ctx=mx.cpu(), force_reinit=True)
