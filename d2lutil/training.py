@@ -8,6 +8,7 @@ import mxnet as mx
 from mxnet import autograd, gluon, nd
 from mxnet.gluon.loss import SoftmaxCrossEntropyLoss
 
+from d2lutil.compile import stand_in
 from d2lutil.history import History
 from d2lutil.progress import progress_bar, progress_output
 
@@ -29,12 +30,7 @@ def evaluate_accuracy(
         net: Network with one output per class, initialised on `ctx`.
         ctx: One device, or several that share each batch.
     """
-    num_correct, num_examples = 0.0, 0
-    for X, y in data_iter:
-        for X_part, y_part in _parts(X, y, _as_list(ctx)):
-            num_correct += _num_correct(net(X_part), y_part)
-            num_examples += y_part.size
-    return num_correct / num_examples
+    return _accuracy(data_iter, None, net, ctx)
 
 
 def train_ch5(
@@ -112,6 +108,7 @@ def _train(
     output = progress_output()
     print("training on", ctx)
     devices = _as_list(ctx)
+    running = None
     is_finite = True
     for epoch in range(1, num_epochs + 1):
         start = time.time()
@@ -119,7 +116,9 @@ def _train(
         with progress_bar(train_iter, f"epoch {epoch}", output) as batches:
             for X, y in batches:
                 parts = _parts(X, y, devices)
-                y_hats, losses = _forward_backward(net, loss, parts)
+                if running is None:
+                    running = stand_in(net, parts[0][0])
+                y_hats, losses = _forward_backward(running, loss, parts)
                 trainer.step(batch_size or len(y))
                 loss_sum += sum(part.sum().asscalar() for part in losses)
                 num_correct += sum(
@@ -132,7 +131,7 @@ def _train(
                 )
         history.loss.append(loss_sum / num_examples)
         history.train_acc.append(num_correct / num_examples)
-        history.test_acc.append(evaluate_accuracy(test_iter, net, ctx))
+        history.test_acc.append(_accuracy(test_iter, running, net, ctx))
         history.seconds.append(time.time() - start)
         _print_last_epoch(history)
         if is_finite and not (math.isfinite(loss_sum) and _is_finite(net)):
@@ -143,6 +142,21 @@ def _train(
                 f"{trainer.learning_rate:g}."
             )
     return history
+
+
+def _accuracy(
+    data_iter: Batches, running: gluon.Block | None, net: gluon.Block, ctx: Contexts
+) -> float:
+    """Evaluate the network, or what already runs in its place."""
+    num_correct, num_examples = 0.0, 0
+    for X, y in data_iter:
+        parts = _parts(X, y, _as_list(ctx))
+        if running is None:
+            running = stand_in(net, parts[0][0])
+        for X_part, y_part in parts:
+            num_correct += _num_correct(running(X_part), y_part)
+            num_examples += y_part.size
+    return num_correct / num_examples
 
 
 def _forward_backward(

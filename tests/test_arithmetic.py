@@ -12,8 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from book import FIGURES, MATH, PATHS, name_of, prose, read, svg_texts, without_code
 from simpleeval import simple_eval
+
+from book import FIGURES, MATH, PATHS, name_of, prose, read, svg_texts, without_code
 
 FUNCTIONS = {
     "floor": math.floor,

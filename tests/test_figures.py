@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
 from book import FIGURES, IMAGE, PATHS, name_of, prose, read
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from book import IMAGE, NOTEBOOKS, PATHS, code_cells, prose, read, without_code
 from nbformat import NotebookNode
 
 import d2lutil as gb
+from book import IMAGE, NOTEBOOKS, PATHS, code_cells, prose, read, without_code
 
 SECTIONS = [path for path in PATHS if path.parent == NOTEBOOKS]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")

@@ -13,6 +13,10 @@ from itertools import pairwise
 
 import mxnet as mx
 import pytest
+from mxnet import nd
+from mxnet.gluon import nn
+from nbformat import NotebookNode
+
 from book import (
     IMAGE,
     MATH,
@@ -23,10 +27,6 @@ from book import (
     svg_texts,
     without_code,
 )
-from mxnet import nd
-from mxnet.gluon import nn
-from nbformat import NotebookNode
-
 from d2lutil.sections import load_section
 
 # The networks by the names that the prose uses: section, how it builds them, and the

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from book import FIGURES, PATHS, ROOT, name_of, read
 
 TEXTS = [ROOT / "README.zh-CN.md", *PATHS, *FIGURES]

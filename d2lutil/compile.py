@@ -1,0 +1,292 @@
+"""An opt-in fast path: an imperative Gluon block as one static graph.
+
+`D2LUTIL_COMPILE=1` lets `train_ch5`, `train` and `evaluate_accuracy` run a network as
+one graph that plans its memory once; `D2LUTIL_DTYPE=bfloat16` lets that graph compute
+its convolutions and dense layers in bfloat16.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mxnet as mx
+from mxnet import autograd, gluon, nd
+from mxnet.contrib import amp
+
+_DATA = "data"
+
+
+class _CannotCompileError(Exception):
+    """The reason why a network runs imperatively, as the end of a sentence."""
+
+
+def stand_in(net: gluon.Block, X: nd.NDArray) -> gluon.Block:
+    """Return what runs in place of the network: itself, unless the user opted in.
+
+    A network that cannot be compiled with certainty runs as it is; one printed
+    sentence says why.
+
+    Args:
+        net: Network, initialised on the device of `X`.
+        X: Batch of features (batch, ...), as the network will see them.
+
+    Raises:
+        ValueError: `D2LUTIL_COMPILE` or `D2LUTIL_DTYPE` has an unknown value.
+    """
+    dtype = _choice("D2LUTIL_DTYPE", "float32", "bfloat16")
+    if _choice("D2LUTIL_COMPILE", "0", "1") == "0" and dtype == "float32":
+        return net
+    if dtype == "bfloat16" and not _has_bfloat16():
+        print("This processor has no bfloat16 instructions; float32 is used.")
+        dtype = "float32"
+    try:
+        return compile_network(net, X, dtype)
+    except _CannotCompileError as reason:
+        print(f"The network runs imperatively, not compiled: {reason}.")
+        return net
+
+
+def compile_network(
+    net: gluon.Block, X: nd.NDArray, dtype: str = "float32"
+) -> gluon.SymbolBlock:
+    """Compile a network into a block that shares its parameters.
+
+    The network is run on a few examples while autograd records it. The recorded graph
+    becomes a `SymbolBlock` that is checked against the network, outputs and gradients.
+    Running statistics and gradients are left as they were.
+
+    Args:
+        net: Network of one input and one output, initialised on the device of `X`.
+        X: Batch of features (batch, ...).
+        dtype: Type that convolutions and dense layers compute in, float32 or bfloat16.
+            Parameters, their gradients and the output are float32 in any case.
+
+    Raises:
+        _CannotCompileError: The graph may not always do what the network does.
+    """
+    if any(len(p.list_ctx()) > 1 for p in net.collect_params().values()):
+        # Static graphs on several devices lose updates of running statistics.
+        raise _CannotCompileError("it trains on several devices")
+    if _has_hooks(net):
+        raise _CannotCompileError("a hook is registered, which would not be called")
+    one, two = X[:1], nd.concat(X[:1], X[-1:], dim=0)
+    with autograd.pause():
+        net(one)  # Gives parameters whose shapes are still open their values.
+    with _state_kept(net), _hybrid_blocks_inactive(net):
+        graph = _trace(net, two, train_mode=False)
+        if _trace(net, two, train_mode=True) != graph:
+            raise _CannotCompileError(
+                "its forward calculates something else in training mode"
+            )
+        if _trace(net, one, train_mode=True) != graph:
+            raise _CannotCompileError(
+                "its forward depends on the number of examples in a batch"
+            )
+        symbol = _with_onednn_operators(_load(graph), net, two)
+        compiled = _symbol_block(symbol, net)
+        _check(compiled, net, two)
+    if dtype == "bfloat16":
+        return _symbol_block(_in_bfloat16(symbol), net)
+    return compiled
+
+
+def _choice(variable: str, default: str, other: str) -> str:
+    """Return the value of a variable of the environment that has two."""
+    value = os.environ.get(variable) or default
+    if value not in (default, other):
+        raise ValueError(
+            f"{variable} is {value!r}; set it to {default} or {other}, or unset it."
+        )
+    return value
+
+
+def _has_bfloat16() -> bool:
+    """Tell whether Linux lists instructions for bfloat16 (x86-64 or Arm)."""
+    cpu = Path("/proc/cpuinfo")
+    words = cpu.read_text().split() if cpu.exists() else []
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+
+
+def _trace(net: gluon.Block, X: nd.NDArray, train_mode: bool) -> str:
+    """Run the network once and return its graph, with parameters named as they are."""
+    X = X.copy()
+    X.attach_grad()  # A marked array has a name of its own in the graph.
+    with _values_hidden(), autograd.record(train_mode=train_mode):
+        y = net(X)
+    if not isinstance(y, nd.NDArray):
+        raise _CannotCompileError("it returns more than one array")
+    graph = json.loads(autograd.get_symbol(y).tojson())
+    names = _names(net, X.context) | {_name(X): _DATA}
+    for i, node in enumerate(graph["nodes"]):
+        if node["op"] != "null":
+            node["name"] = f"{node['op'].lower()}{i}"
+        elif node["name"] in names:
+            node["name"] = names[node["name"]]
+        else:
+            raise _CannotCompileError(
+                "its forward uses an array that is neither its input nor a parameter"
+            )
+    return json.dumps(graph)
+
+
+def _names(net: gluon.Block, ctx: mx.Context) -> dict[str, str]:
+    """Map the names that autograd gave to the parameters' arrays to their own."""
+    return {
+        _name(parameter.data(ctx)): name
+        for name, parameter in net.collect_params().items()
+        if parameter._data is not None
+    }
+
+
+def _name(array: nd.NDArray) -> str:
+    return autograd.get_symbol(array).list_outputs()[0]
+
+
+def _load(graph: str) -> mx.sym.Symbol:
+    try:
+        return mx.sym.load_json(graph)
+    except mx.MXNetError as error:
+        raise _CannotCompileError(
+            "its forward calls an operator that is not part of MXNet"
+        ) from error
+
+
+def _with_onednn_operators(
+    symbol: mx.sym.Symbol, net: gluon.Block, X: nd.NDArray
+) -> mx.sym.Symbol:
+    """Replace operators by their twins from oneDNN.
+
+    oneDNN keeps arrays in blocks of channels. MXNet's own `relu` and `broadcast_add`
+    need the plain layout, so that every residual block would convert its arrays back
+    and forth.
+    """
+    graph = json.loads(symbol.tojson())
+    shapes = _shapes(symbol, net, X)
+    for node in graph["nodes"]:
+        if node["op"] == "relu":
+            node |= {"op": "Activation", "attrs": {"act_type": "relu"}}
+        elif node["op"] == "broadcast_add":
+            left, right = (graph["nodes"][i]["name"] for i, *_ in node["inputs"])
+            if left in shapes and shapes[left] == shapes.get(right):
+                node["op"] = "elemwise_add"
+    return mx.sym.load_json(json.dumps(graph))
+
+
+def _shapes(
+    symbol: mx.sym.Symbol, net: gluon.Block, X: nd.NDArray
+) -> dict[str, tuple[int, ...]]:
+    """Map the names of inputs and of operators with one output to their shapes."""
+    parameters = net.collect_params()
+    known = {
+        name: X.shape if name == _DATA else parameters[name].shape
+        for name in symbol.list_inputs()
+    }
+    internals = symbol.get_internals()
+    _, shapes, _ = internals.infer_shape(**known)
+    names = (name.removesuffix("_output") for name in internals.list_outputs())
+    return dict(zip(names, shapes, strict=True))
+
+
+def _symbol_block(symbol: mx.sym.Symbol, net: gluon.Block) -> gluon.SymbolBlock:
+    """Turn a graph into a block that uses the parameters of the network."""
+    data = mx.sym.var(_DATA, dtype="float32")
+    block = gluon.SymbolBlock([symbol], [data], params=net.collect_params())
+    block.hybridize(static_alloc=True, static_shape=True)
+    return block
+
+
+def _in_bfloat16(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Let convolutions and dense layers compute in bfloat16; the output is float32."""
+    converted = amp.convert_symbol(symbol, target_dtype="bfloat16", data_names=[_DATA])
+    return mx.sym.amp_cast(converted, dtype="float32")
+
+
+def _check(compiled: gluon.Block, net: gluon.Block, X: nd.NDArray) -> None:
+    """Compare outputs and gradients, in training mode, with the same random numbers."""
+    # The next random numbers depend on the user's seed, as they would without this.
+    next_seed = int(nd.random.randint(0, 2**31 - 1).asscalar())
+    expected, actual = (
+        _outputs_and_gradients(block, net, X) for block in (net, compiled)
+    )
+    mx.random.seed(next_seed)
+    # Rounding alone makes up a gradient that is 0, such as that of a bias before batch
+    # normalisation; it is small against the other gradients.
+    largest = max(array.abs().max().asscalar() for array in expected)
+    for a, b in zip(expected, actual, strict=True):
+        tolerance = 1e-3 * a.abs().max().asscalar() + 1e-5 * largest
+        if not (a - b).abs().max().asscalar() <= tolerance:
+            raise _CannotCompileError("its graph gives other numbers")
+
+
+def _outputs_and_gradients(
+    block: gluon.Block, net: gluon.Block, X: nd.NDArray
+) -> list[nd.NDArray]:
+    mx.random.seed(0)
+    with autograd.record():
+        y = block(X)
+    y.backward(nd.cos(nd.arange(y.size, ctx=y.context)).reshape(y.shape))
+    gradients = [
+        parameter.grad(X.context).copy()
+        for parameter in net.collect_params().values()
+        if parameter._data is not None and parameter.grad_req != "null"
+    ]
+    return [y.copy(), *gradients]
+
+
+@contextmanager
+def _state_kept(net: gluon.Block) -> Iterator[None]:
+    """Give running statistics and accumulated gradients their values back."""
+    kept = []
+    for parameter in net.collect_params().values():
+        if parameter._data is None:
+            continue
+        if parameter.grad_req == "null":
+            kept += parameter.list_data()
+        elif parameter.grad_req == "add":
+            kept += parameter.list_grad()
+    values = [array.copy() for array in kept]
+    try:
+        yield
+    finally:
+        for array, value in zip(kept, values, strict=True):
+            array[:] = value
+
+
+@contextmanager
+def _hybrid_blocks_inactive(net: gluon.Block) -> Iterator[None]:
+    """Let hybridized blocks run imperatively, so that their operators are recorded."""
+    active = []
+    net.apply(lambda block: active.append(block) if _is_active(block) else None)
+    for block in active:
+        block._active = False
+    try:
+        yield
+    finally:
+        for block in active:
+            block._active = True
+
+
+def _has_hooks(net: gluon.Block) -> bool:
+    hooks = []
+    net.apply(lambda b: hooks.extend([*b._forward_hooks, *b._forward_pre_hooks]))
+    return bool(hooks)
+
+
+def _is_active(block: gluon.Block) -> bool:
+    return getattr(block, "_active", False)
+
+
+@contextmanager
+def _values_hidden() -> Iterator[None]:
+    """Refuse to read numbers from arrays: they would be baked into the graph."""
+
+    def refuse(self: nd.NDArray) -> None:
+        raise _CannotCompileError("its forward reads the numbers in an array")
+
+    asnumpy, nd.NDArray.asnumpy = nd.NDArray.asnumpy, refuse
+    try:
+        yield
+    finally:
+        nd.NDArray.asnumpy = asnumpy
