@@ -3,6 +3,7 @@
 # make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
 # make html builds the reading edition in _build/html, from the stored outputs, in an
 # environment of its own (.venv-book); make test-html checks it.
+# make bench compares the speed of training; benchmarks/README.md describes it.
 ARGS ?=
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
@@ -11,7 +12,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test test-lab html test-html lint execute clean
+.PHONY: lab test test-lab html test-html bench lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -33,6 +34,15 @@ html: $(BOOK_INSTALLED)
 
 test-html: html $(INSTALLED)
 	.venv/bin/pytest book $(ARGS)
+
+# TORCH_PYTHON=python3 is an interpreter that has PyTorch, if .venv has none.
+ROUNDS ?= 3
+NETS ?=
+TORCH_PYTHON ?= .venv/bin/python
+bench: $(INSTALLED)
+	@$(UV) sync --quiet --frozen --inexact --group bench
+	@.venv/bin/python -m benchmarks.run --rounds $(ROUNDS) \
+		--torch-python $(TORCH_PYTHON) $(NETS)
 
 execute: $(INSTALLED)
 	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \

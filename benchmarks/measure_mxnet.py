@@ -1,0 +1,42 @@
+"""Measure a section's network: `python -m benchmarks.measure_mxnet 08-nin d2lutil`.
+
+The second argument is the package whose `train_ch5` is measured. The last line printed
+is the result, in JSON.
+"""
+
+import importlib
+import sys
+
+# gluonbook loads MXNet with its own number of threads if it is imported before d2lutil.
+package = importlib.import_module(sys.argv[2])
+
+import mxnet as mx  # noqa: E402
+from mxnet import gluon, init, nd  # noqa: E402
+
+from benchmarks.steps import (  # noqa: E402
+    NUM_CLASSES,
+    TASKS,
+    TimedBatches,
+    print_result,
+)
+from d2lutil import load_section  # noqa: E402
+
+
+def train(section: str) -> TimedBatches:
+    """Train the network of a section on one batch; return the times of its steps.
+
+    Args:
+        section: Name of the section, one of `TASKS`.
+    """
+    net, task, ctx = load_section(section).net, TASKS[section], mx.cpu()
+    net.initialize(init=init.Xavier(), ctx=ctx)
+    X = nd.random.uniform(shape=task.input_shape)
+    y = nd.array([i % NUM_CLASSES for i in range(task.batch_size)], dtype="int32")
+    batches = TimedBatches((X, y))
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.01})
+    package.train_ch5(net, batches, [(X[:8], y[:8])], task.batch_size, trainer, ctx, 1)
+    return batches
+
+
+if __name__ == "__main__":
+    print_result(TASKS[sys.argv[1]], train(sys.argv[1]))

@@ -1,0 +1,59 @@
+"""Measure a large matrix product: `python -m benchmarks.measure_peak bfloat16`.
+
+Prints one line of JSON. Its speed is the limit that `make bench` compares with.
+"""
+
+import json
+import sys
+import time
+
+# Before MXNet, which then computes on all cores.
+import d2lutil  # noqa: F401
+
+# isort: split
+import mxnet as mx
+from mxnet import nd, sym
+
+SIZE = 4096
+NUM_PRODUCTS = 4
+NUM_RUNS = 4
+
+
+def product_graph(dtype: str) -> sym.Symbol:
+    """Return the graph of `NUM_PRODUCTS` products, one after the other.
+
+    Inputs are converted once and the result is converted back, so that conversions
+    take little of the time.
+
+    Args:
+        dtype: Type to compute in, "float32" or "bfloat16".
+    """
+    # NumPy has no bfloat16, so the Python function refuses it; a stored graph may name
+    # it.
+    stand_in = dtype.replace("bfloat16", "float16")
+    X, W = (sym.amp_cast(sym.var(name), dtype=stand_in) for name in "XW")
+    for _ in range(NUM_PRODUCTS):
+        X = sym.FullyConnected(X, W, no_bias=True, num_hidden=SIZE)
+    return sym.amp_cast(
+        sym.load_json(X.tojson().replace(stand_in, dtype)), dtype="float32"
+    )
+
+
+def measure(dtype: str) -> float:
+    """Return the floating-point operations per second of the fastest run, in 10^9.
+
+    Args:
+        dtype: Type to compute in, "float32" or "bfloat16".
+    """
+    inputs = {name: nd.full((SIZE, SIZE), 1 / SIZE) for name in "XW"}
+    executor = product_graph(dtype).bind(mx.cpu(), inputs)
+    seconds = []
+    for _ in range(NUM_RUNS):
+        start = time.perf_counter()
+        executor.forward()[0].wait_to_read()
+        seconds.append(time.perf_counter() - start)
+    return NUM_PRODUCTS * 2 * SIZE**3 / min(seconds) / 1e9
+
+
+if __name__ == "__main__":
+    print(json.dumps({"gflops": measure(sys.argv[1])}))

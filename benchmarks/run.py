@@ -1,0 +1,291 @@
+"""Measure the networks in all variants and print the tables: `make bench`.
+
+Each measurement is a process of its own. Variants alternate, and each number is the
+median of the rounds, because the speed of a machine changes while it is measured.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from loky import cpu_count
+
+from benchmarks.steps import TASKS
+
+ROOT = Path(__file__).parents[1]
+
+# Variables that change threads, memory or what d2lutil does: only variants set them.
+SETTINGS = ("OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_TUNABLES", "D2LUTIL_")
+
+# d2lutil leaves malloc alone where such a variable is set. This one's value is the
+# default of glibc; others, such as MALLOC_TOP_PAD_, fix the threshold for mmap too.
+MALLOC_OF_GLIBC = {"MALLOC_PERTURB_": "0"}
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A way to train a network.
+
+    Attributes:
+        name: What the tables call it.
+        module: The program that measures it.
+        arguments: What the program is told after the section.
+        environment: Variables that are set for it.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether it needs PyTorch."""
+        return self.module == "benchmarks.measure_torch"
+
+    @property
+    def dtype(self) -> str:
+        """The type that it computes in."""
+        settings = (*self.arguments, *self.environment.values())
+        return "bfloat16" if "bfloat16" in settings else "float32"
+
+
+def _mxnet(name: str, package: str, **environment: str) -> Variant:
+    return Variant(name, "benchmarks.measure_mxnet", (package,), environment)
+
+
+def _torch(name: str, dtype: str, layout: str) -> Variant:
+    return Variant(name, "benchmarks.measure_torch", (dtype, layout))
+
+
+GLUONBOOK = _mxnet("gluonbook", "gluonbook", **MALLOC_OF_GLIBC)
+VARIANTS = [
+    GLUONBOOK,
+    _mxnet("d2lutil, all cores only", "d2lutil", **MALLOC_OF_GLIBC),
+    _mxnet("d2lutil", "d2lutil"),
+    _mxnet("d2lutil, compiled", "d2lutil", D2LUTIL_COMPILE="1"),
+    _mxnet("d2lutil, compiled, bfloat16", "d2lutil", D2LUTIL_DTYPE="bfloat16"),
+    _torch("PyTorch", "float32", "contiguous_format"),
+    _torch("PyTorch, channels_last", "float32", "channels_last"),
+    _torch("PyTorch, bfloat16", "bfloat16", "contiguous_format"),
+    _torch("PyTorch, channels_last, bfloat16", "bfloat16", "channels_last"),
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured for a network in a variant.
+
+    Attributes:
+        images_per_second: Speed of training.
+        peak_mib: Most memory that the process held at a time, in MiB.
+    """
+
+    images_per_second: float
+    peak_mib: float
+
+
+# Results by section and variant.
+Results = dict[tuple[str, Variant], Result]
+
+
+def median_result(results: Sequence[Result]) -> Result:
+    """Return the median of each number over the rounds."""
+    return Result(
+        statistics.median(result.images_per_second for result in results),
+        statistics.median(result.peak_mib for result in results),
+    )
+
+
+def share_of_limit(
+    images_per_second: float, multiply_adds: int, limit_gflops: float
+) -> float:
+    """Return which share of the limit training reaches.
+
+    A multiply-add is two operations. The backward pass takes two products for each
+    one of the forward pass: for the gradients of the inputs and of the weights.
+
+    Args:
+        images_per_second: Speed of training.
+        multiply_adds: Multiply-adds of the forward pass per image.
+        limit_gflops: Floating-point operations per second at best, in 10^9.
+    """
+    return 3 * 2 * multiply_adds * images_per_second / (limit_gflops * 1e9)
+
+
+def report(
+    results: Results, multiply_adds: dict[str, int], limits: dict[str, float]
+) -> str:
+    """Return the tables of speed, memory and share of the limit, in Markdown.
+
+    Args:
+        results: The result of every variant on every section.
+        multiply_adds: Multiply-adds per image of each section's network.
+        limits: Floating-point operations per second at best, in 10^9, by type. The
+            limit for bfloat16 is the higher one: float32 is always a choice.
+    """
+    limits = limits | {"bfloat16": max(limits.values())}
+
+    def speed(section: str, variant: Variant) -> str:
+        images_per_second = results[section, variant].images_per_second
+        ratio = images_per_second / results[section, GLUONBOOK].images_per_second
+        return f"{images_per_second:.1f} ({ratio:.2f}×)"
+
+    def memory(section: str, variant: Variant) -> str:
+        return f"{results[section, variant].peak_mib:.0f}"
+
+    def share(section: str, variant: Variant) -> str:
+        images_per_second = results[section, variant].images_per_second
+        limit = limits[variant.dtype]
+        return f"{share_of_limit(images_per_second, multiply_adds[section], limit):.0%}"
+
+    return "\n\n".join(
+        _table(title, results, cell)
+        for title, cell in (
+            ("images/s (× gluonbook)", speed),
+            ("peak memory, MiB", memory),
+            ("share of the limit", share),
+        )
+    )
+
+
+def _table(title: str, results: Results, cell: Callable[[str, Variant], str]) -> str:
+    """Return a table with a line for each variant and a column for each section."""
+    sections = list(dict.fromkeys(section for section, _ in results))
+    variants = list(dict.fromkeys(variant for _, variant in results))
+    rows = [[title, *sections], ["---", *("--:" for _ in sections)]]
+    rows += [[v.name, *(cell(section, v) for section in sections)] for v in variants]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def measure(python: str, *command: str, **environment: str) -> dict:
+    """Run a program of this folder in a new process; return the result it prints.
+
+    Args:
+        python: Interpreter to run it with.
+        *command: Module and arguments.
+        **environment: Variables to set; other settings of threads, memory or d2lutil
+            are taken away.
+
+    Raises:
+        RuntimeError: The program failed.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
+    run = subprocess.run(
+        [python, "-m", *command],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed; mend this:\n{run.stderr}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def measure_all(
+    sections: Sequence[str], variants: Sequence[Variant], rounds: int, torch_python: str
+) -> Results:
+    """Measure every variant on every section, in turn; tell progress on stderr.
+
+    Args:
+        sections: Names of the sections, of `TASKS`.
+        variants: The variants.
+        rounds: How many times each is measured.
+        torch_python: Interpreter for the variants of PyTorch.
+    """
+    tasks = [(section, variant) for section in sections for variant in variants]
+    measured = {task: [] for task in tasks}
+    for number in range(1, rounds + 1):
+        for section, variant in tasks:
+            result = Result(
+                **measure(
+                    torch_python if variant.is_torch else sys.executable,
+                    variant.module,
+                    section,
+                    *variant.arguments,
+                    **variant.environment,
+                )
+            )
+            measured[section, variant].append(result)
+            print(
+                f"round {number}/{rounds}, {section}, {variant.name}: "
+                f"{result.images_per_second:.1f} images/s, {result.peak_mib:.0f} MiB",
+                file=sys.stderr,
+            )
+    return {task: median_result(results) for task, results in measured.items()}
+
+
+def torch_version(python: str) -> str | None:
+    """Return the version of PyTorch that an interpreter imports, or None."""
+    run = subprocess.run(
+        [python, "-c", "import torch; print(torch.__version__)"],
+        capture_output=True,
+        text=True,
+    )
+    return None if run.returncode else run.stdout.strip()
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Measure what the command line asks for and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help="default: all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--torch-python", default=sys.executable)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.sections) - TASKS.keys():
+        parser.error(f"{', '.join(unknown)}: choose from {', '.join(TASKS)}.")
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1.")
+    sections = arguments.sections or list(TASKS)
+    torch = torch_version(arguments.torch_python)
+    variants = [v for v in VARIANTS if torch or not v.is_torch]
+    limits = {
+        dtype: measure(sys.executable, "benchmarks.measure_peak", dtype)["gflops"]
+        for dtype in ("float32", "bfloat16")
+    }
+    results = measure_all(sections, variants, arguments.rounds, arguments.torch_python)
+    packages = [f"{name} {version(name)}" for name in ("mxnet", "gluonbook")]
+    packages.append(f"torch {torch}" if torch else "PyTorch left out: not importable")
+    cores = cpu_count(only_physical_cores=True)
+    print(
+        f"{datetime.date.today()}; {processor()}, {cores} core(s); "
+        f"{', '.join(packages)}; median of {arguments.rounds} round(s). "
+        f"Limit: {limits['float32']:.0f} GFLOP/s in float32, "
+        f"{limits['bfloat16']:.0f} in bfloat16.\n"
+    )
+    print(report(results, _multiply_adds(sections), limits))
+
+
+def _multiply_adds(sections: Sequence[str]) -> dict[str, int]:
+    """Return the multiply-adds per image of the sections' networks."""
+    # Only now: a process inherits the peak of the memory of the one that starts it.
+    from d2lutil import load_section, network_cost
+
+    return {
+        section: network_cost(
+            load_section(section).net, (1, *TASKS[section].input_shape[1:])
+        ).multiply_adds
+        for section in sections
+    }
+
+
+if __name__ == "__main__":
+    main()

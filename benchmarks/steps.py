@@ -1,0 +1,87 @@
+"""What is trained and how its steps are timed; needs nothing but Python."""
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+NUM_CLASSES = 10
+NUM_WARM_UP_STEPS = 2
+MIN_STEPS = 2
+MIN_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A batch to train on.
+
+    Attributes:
+        batch_size: Number of images.
+        pixels: Height and width of the images, which have one channel.
+    """
+
+    batch_size: int
+    pixels: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the images, the batch first."""
+        return (self.batch_size, 1, self.pixels, self.pixels)
+
+
+# The networks by their sections, with the batch that the section trains on.
+TASKS = {
+    "06-alexnet": Task(128, 224),
+    "07-vgg": Task(128, 224),
+    "08-nin": Task(128, 224),
+    "09-googlenet": Task(128, 96),
+    "11-resnet": Task(256, 96),
+    "12-densenet": Task(256, 96),
+}
+
+
+class TimedBatches:
+    """Hands out one batch again and again, and notes when it is asked for the next.
+
+    A loop that waits for each step's result asks once per step. It gets batches until
+    `MIN_STEPS` steps and `MIN_SECONDS` seconds have passed after the first steps, in
+    which memory is allocated and layers prepare themselves.
+
+    Args:
+        batch: Images and labels to hand out.
+    """
+
+    def __init__(self, batch: tuple[Any, Any]) -> None:
+        self.batch = batch
+        self.times = []
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Start anew."""
+        self.times = [time.perf_counter()]
+        while not self._is_enough():
+            yield self.batch
+            self.times.append(time.perf_counter())
+
+    @property
+    def step_seconds(self) -> list[float]:
+        """How long each step took, in seconds, without the first ones."""
+        times = self.times[NUM_WARM_UP_STEPS:]
+        return [end - start for start, end in pairwise(times)]
+
+    def _is_enough(self) -> bool:
+        seconds = self.step_seconds
+        return len(seconds) >= MIN_STEPS and sum(seconds) >= MIN_SECONDS
+
+
+def print_result(task: Task, batches: TimedBatches) -> None:
+    """Print the speed and the peak memory of this process as one line of JSON."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    mib = peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    speed = task.batch_size / statistics.median(batches.step_seconds)
+    print(json.dumps({"images_per_second": speed, "peak_mib": mib}))

@@ -1,0 +1,105 @@
+"""Protects: `make bench` times what it says, and its table holds what was measured."""
+
+import sys
+
+import pytest
+
+import d2lutil as gb
+from benchmarks import run, steps
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until the test moves it."""
+    now = [0.0]
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        # Steps of 2 s: 3 s are over after two of them.
+        ([9, 8, 2, 2, 7], [2, 2]),
+        # Long steps: at least two.
+        ([9, 8, 5, 6, 7], [5, 6]),
+        ([9, 8, 1, 1, 0.5, 0.25, 0.25, 7], [1, 1, 0.5, 0.25, 0.25]),
+    ],
+)
+def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
+    clock, seconds, expected
+):
+    batches = steps.TimedBatches(("X", "y"))
+    for batch, duration in zip(batches, seconds, strict=False):
+        assert batch == ("X", "y")
+        clock[0] += duration
+    assert batches.step_seconds == expected
+
+
+def test_result_is_images_per_second_of_the_median_step(capsys):
+    batches = steps.TimedBatches(("X", "y"))
+    batches.times = [0, 9, 18, 20, 24, 32]
+    steps.print_result(steps.Task(128, 224), batches)
+    assert '"images_per_second": 32.0' in capsys.readouterr().out
+
+
+def test_median_is_taken_of_each_number():
+    rounds = [run.Result(3, 10), run.Result(1, 20), run.Result(2, 90)]
+    assert run.median_result(rounds) == run.Result(2, 20)
+
+
+def test_report_holds_speed_memory_and_share():
+    bfloat16 = next(v for v in run.VARIANTS if v.dtype == "bfloat16")
+    results = {
+        ("08-nin", run.GLUONBOOK): run.Result(10, 1000),
+        ("08-nin", bfloat16): run.Result(25, 500),
+    }
+    # 6e9 operations per image; 10 and 25 images per second.
+    text = run.report(results, {"08-nin": 10**9}, {"float32": 100, "bfloat16": 200})
+    assert [line.split(" | ") for line in text.splitlines() if "d2lutil" in line] == [
+        [f"| {bfloat16.name}", "25.0 (2.50×) |"],
+        [f"| {bfloat16.name}", "500 |"],
+        [f"| {bfloat16.name}", "75% |"],
+    ]
+    assert "| gluonbook | 10.0 (1.00×) |" in text
+    assert "| gluonbook | 60% |" in text
+
+
+def test_bfloat16_is_compared_with_the_higher_limit():
+    bfloat16 = next(v for v in run.VARIANTS if v.dtype == "bfloat16")
+    results = {("a", v): run.Result(10, 1) for v in (run.GLUONBOOK, bfloat16)}
+    text = run.report(results, {"a": 10**9}, {"float32": 100, "bfloat16": 50})
+    assert f"| {bfloat16.name} | 60% |" in text
+
+
+def test_settings_of_the_caller_do_not_reach_a_measurement(tmp_path, monkeypatch):
+    code = "import json, os; print('noise'); print(json.dumps(dict(os.environ)))"
+    (tmp_path / "show_environment.py").write_text(code)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
+    environment = run.measure(sys.executable, "show_environment", D2LUTIL_COMPILE="1")
+    assert environment["D2LUTIL_COMPILE"] == "1"
+    assert not {"OMP_NUM_THREADS", "MALLOC_ARENA_MAX"} & environment.keys()
+
+
+def test_measurement_that_fails_says_why():
+    with pytest.raises(RuntimeError, match="No module named no_such_program"):
+        run.measure(sys.executable, "no_such_program")
+
+
+def test_interpreter_without_pytorch_is_recognised(tmp_path):
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    assert run.torch_version(str(tmp_path / "python")) is None
+
+
+@pytest.mark.parametrize("section", steps.TASKS)
+def test_torch_network_has_the_parameters_of_the_section(section):
+    pytest.importorskip("torch")
+    from benchmarks.torch_networks import network
+
+    pixels = steps.TASKS[section].pixels
+    cost = gb.network_cost(gb.load_section(section).net, (1, 1, pixels, pixels))
+    parameters = network(section).parameters()
+    assert sum(p.numel() for p in parameters) == cost.num_parameters
