@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 NUM_CLASSES = 10
-NUM_WARM_UP_STEPS = 2
+NUM_WARM_UP_STEPS = 1
 MIN_STEPS = 2
 MIN_SECONDS = 3.0
 

@@ -94,7 +94,7 @@ def run_python(code: str, **environment: str) -> str:
 
 
 # Any variable of malloc keeps d2lutil from changing it; this one's value is glibc's.
-AS_GLIBC_STARTS = {"MALLOC_TOP_PAD_": "131072"}
+AS_GLIBC_STARTS = {"MALLOC_PERTURB_": "0"}
 
 COUNT_PAGE_FAULTS = """
 import resource
