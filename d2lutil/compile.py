@@ -72,8 +72,10 @@ def compile_network(
     if _has_hooks(net):
         raise _CannotCompileError("a hook is registered, which would not be called")
     one, two = X[:1], nd.concat(X[:1], X[-1:], dim=0)
-    with autograd.pause():
-        net(one)  # Gives parameters whose shapes are still open their values.
+    if any(p._deferred_init for p in net.collect_params().values()):
+        # Parameters get the values that the same first batch gives them without this.
+        with autograd.pause(train_mode=autograd.is_training()):
+            net(X)
     with _state_kept(net), _hybrid_blocks_inactive(net):
         graph = _trace(net, two, train_mode=False)
         if _trace(net, two, train_mode=True) != graph:

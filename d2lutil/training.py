@@ -117,7 +117,8 @@ def _train(
             for X, y in batches:
                 parts = _parts(X, y, devices)
                 if running is None:
-                    running = stand_in(net, parts[0][0])
+                    with autograd.train_mode():
+                        running = stand_in(net, parts[0][0])
                 y_hats, losses = _forward_backward(running, loss, parts)
                 trainer.step(batch_size or len(y))
                 loss_sum += sum(part.sum().asscalar() for part in losses)

@@ -26,6 +26,7 @@ FUNCTIONS = {
 TRANSLATION = [
     (r"\\ln\s*(\d+)", r"ln(\1)"),
     (r"\\(ln|sqrt)\b", r"\1"),
+    (r"\\underbrace\{([^{}]*)\}_\{\\text\{[^{}]*\}\}", r"(\1)"),
     (r"\\left|\\right|\\[,;!: ]|\\q?quad|\s|[.,]\s*$", ""),
     (r"(?<=\d)(\{,\}|,)(?=\d{3})", ""),  # Thousands: 25{,}088 and 25,088.
     (r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))"),
@@ -104,7 +105,8 @@ def wrong_parts(formula: str, unit: str = "") -> Iterator[str]:
 def formulas(text: str) -> Iterator[tuple[str, str]]:
     """Yield each formula of a text with the unit that follows it."""
     for displayed, inline, unit in FORMULA.findall(text):
-        yield displayed or inline, unit
+        for formula in re.split(r",\s*\\qquad", displayed or inline):
+            yield formula, unit
     yield from PLAIN_FORMULA.findall(MATH.sub("", text))
 
 
@@ -134,6 +136,7 @@ def text_of(path: Path) -> str:
     "formula",
     [
         "64+128+32+32=256",
+        r"\underbrace{3\times 4}_{\text{权重}}+\underbrace{2}_{\text{偏差}}=14",
         r"\lfloor(224-11)/4\rfloor+1=54",
         r"\left\lfloor\frac{224-7+2\times 3+2}{2}\right\rfloor=\frac{224}{2} .",
         r"25{,}088\times 4096+4096=102{,}764{,}544",
