@@ -21,11 +21,14 @@ FUNCTIONS = {
     "ceil": math.ceil,
     "ln": math.log,
     "sqrt": math.sqrt,
+    "max": max,
+    "min": min,
 }
 # From LaTeX and from plain text to Python, applied in this order.
 TRANSLATION = [
     (r"\\ln\s*(\d+)", r"ln(\1)"),
-    (r"\\(ln|sqrt)\b", r"\1"),
+    (r"(?<=\d)\\(?=max|min)", r"*\\"),
+    (r"\\(ln|sqrt|max|min)\b", r"\1"),
     (r"\\underbrace\{([^{}]*)\}_\{\\text\{[^{}]*\}\}", r"(\1)"),
     (r"\\left|\\right|\\[,;!: ]|\\q?quad|\s|[.,]\s*$", ""),
     (r"(?<=\d)(\{,\}|,)(?=\d{3})", ""),  # Thousands: 25{,}088 and 25,088.
@@ -41,7 +44,7 @@ TRANSLATION = [
 ]
 VARIABLE = re.compile(
     r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z])"
-    r"|\\(?:alpha|beta|gamma|delta|epsilon|ell|mu|sigma)\b"
+    r"|\\partial|\\(?:alpha|beta|gamma|delta|epsilon|ell|mu|sigma)\b"
 )
 UNITS = {"": 1, "万": 10**4, "亿": 10**8}
 # A formula, in LaTeX or plain, and the unit that the text adds to its last number.
@@ -137,6 +140,7 @@ def text_of(path: Path) -> str:
     [
         "64+128+32+32=256",
         r"\underbrace{3\times 4}_{\text{权重}}+\underbrace{2}_{\text{偏差}}=14",
+        r"\max(-1,0)+2\max(3,0)=6",
         r"\lfloor(224-11)/4\rfloor+1=54",
         r"\left\lfloor\frac{224-7+2\times 3+2}{2}\right\rfloor=\frac{224}{2} .",
         r"25{,}088\times 4096+4096=102{,}764{,}544",
