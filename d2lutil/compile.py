@@ -18,7 +18,7 @@ from mxnet.contrib import amp
 _DATA = "data"
 
 
-class _CannotCompileError(Exception):
+class CannotCompileError(Exception):
     """The reason why a network runs imperatively, as the end of a sentence."""
 
 
@@ -43,9 +43,12 @@ def stand_in(net: gluon.Block, X: nd.NDArray) -> gluon.Block:
         dtype = "float32"
     try:
         return compile_network(net, X, dtype)
-    except _CannotCompileError as reason:
-        print(f"The network runs imperatively, not compiled: {reason}.")
-        return net
+    except CannotCompileError as error:
+        reason = error
+    except mx.MXNetError:
+        reason = "MXNet cannot run its graph"
+    print(f"The network runs imperatively, not compiled: {reason}.")
+    return net
 
 
 def compile_network(
@@ -64,13 +67,13 @@ def compile_network(
             Parameters, their gradients and the output are float32 in any case.
 
     Raises:
-        _CannotCompileError: The graph may not always do what the network does.
+        CannotCompileError: The graph may not always do what the network does.
     """
     if any(len(p.list_ctx()) > 1 for p in net.collect_params().values()):
-        # Static graphs on several devices lose updates of running statistics.
-        raise _CannotCompileError("it trains on several devices")
+        # There, a static graph was seen to lose updates of running statistics.
+        raise CannotCompileError("it trains on several devices")
     if _has_hooks(net):
-        raise _CannotCompileError("a hook is registered, which would not be called")
+        raise CannotCompileError("a hook is registered, which would not be called")
     one, two = X[:1], nd.concat(X[:1], X[-1:], dim=0)
     if any(p._deferred_init for p in net.collect_params().values()):
         # Parameters get the values that the same first batch gives them without this.
@@ -79,11 +82,11 @@ def compile_network(
     with _state_kept(net), _hybrid_blocks_inactive(net):
         graph = _trace(net, two, train_mode=False)
         if _trace(net, two, train_mode=True) != graph:
-            raise _CannotCompileError(
+            raise CannotCompileError(
                 "its forward calculates something else in training mode"
             )
         if _trace(net, one, train_mode=True) != graph:
-            raise _CannotCompileError(
+            raise CannotCompileError(
                 "its forward depends on the number of examples in a batch"
             )
         symbol = _with_onednn_operators(_load(graph), net, two)
@@ -115,10 +118,17 @@ def _trace(net: gluon.Block, X: nd.NDArray, train_mode: bool) -> str:
     """Run the network once and return its graph, with parameters named as they are."""
     X = X.copy()
     X.attach_grad()  # A marked array has a name of its own in the graph.
-    with _values_hidden(), autograd.record(train_mode=train_mode):
-        y = net(X)
+    try:
+        with _values_hidden(), autograd.record(train_mode=train_mode):
+            y = net(X)
+    except CannotCompileError:
+        raise
+    except Exception as error:
+        # Whatever it is: if it is not for the size of the batch, the network raises it
+        # again as it runs imperatively.
+        raise CannotCompileError("its forward fails on one or two examples") from error
     if not isinstance(y, nd.NDArray):
-        raise _CannotCompileError("it returns more than one array")
+        raise CannotCompileError("it returns more than one array")
     graph = json.loads(autograd.get_symbol(y).tojson())
     names = _names(net, X.context) | {_name(X): _DATA}
     for i, node in enumerate(graph["nodes"]):
@@ -127,7 +137,7 @@ def _trace(net: gluon.Block, X: nd.NDArray, train_mode: bool) -> str:
         elif node["name"] in names:
             node["name"] = names[node["name"]]
         else:
-            raise _CannotCompileError(
+            raise CannotCompileError(
                 "its forward uses an array that is neither its input nor a parameter"
             )
     return json.dumps(graph)
@@ -150,7 +160,7 @@ def _load(graph: str) -> mx.sym.Symbol:
     try:
         return mx.sym.load_json(graph)
     except mx.MXNetError as error:
-        raise _CannotCompileError(
+        raise CannotCompileError(
             "its forward calls an operator that is not part of MXNet"
         ) from error
 
@@ -219,7 +229,7 @@ def _check(compiled: gluon.Block, net: gluon.Block, X: nd.NDArray) -> None:
     for a, b in zip(expected, actual, strict=True):
         tolerance = 1e-3 * a.abs().max().asscalar() + 1e-5 * largest
         if not (a - b).abs().max().asscalar() <= tolerance:
-            raise _CannotCompileError("its graph gives other numbers")
+            raise CannotCompileError("its graph gives other numbers")
 
 
 def _outputs_and_gradients(
@@ -285,7 +295,7 @@ def _values_hidden() -> Iterator[None]:
     """Refuse to read numbers from arrays: they would be baked into the graph."""
 
     def refuse(self: nd.NDArray) -> None:
-        raise _CannotCompileError("its forward reads the numbers in an array")
+        raise CannotCompileError("its forward reads the numbers in an array")
 
     asnumpy, nd.NDArray.asnumpy = nd.NDArray.asnumpy, refuse
     try:

@@ -18,7 +18,8 @@ def configure_threads() -> None:
     Variables of the environment that are already set stay. MXNet reads them while it
     loads; where that was too early, a line on stderr says how to mend it.
     """
-    cores, mxnet_default = cpu_count(only_physical_cores=True), os.cpu_count() // 2
+    cores = cpu_count(only_physical_cores=True)
+    mxnet_default = max(1, os.cpu_count() // 2)
     if (
         "mxnet" in sys.modules
         and "OMP_NUM_THREADS" not in os.environ
@@ -40,7 +41,8 @@ def configure_memory() -> None:
     By default it returns every large buffer to the kernel when it is freed, and the
     next batch pays for each page anew. Buffers below 96 MiB now come from one heap
     that keeps up to 1 GiB of free memory; larger ones still go back at once, so that
-    the peak grows by less than a quarter. Settings of malloc in the environment stay.
+    the peak grows by no more than about a quarter. Settings of malloc in the
+    environment stay.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version") or _malloc_is_configured():

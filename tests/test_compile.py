@@ -22,6 +22,26 @@ def compiling(monkeypatch):
     monkeypatch.setenv("D2LUTIL_COMPILE", "1")
 
 
+class Recorder:
+    """Counts the calls of a function."""
+
+    def __init__(self, function):
+        self.function, self.num_calls = function, 0
+
+    def __call__(self, *args):
+        self.num_calls += 1
+        return self.function(*args)
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """Ask for bfloat16 and count how often a graph is converted to it."""
+    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
+    recorder = Recorder(compile._in_bfloat16)
+    monkeypatch.setattr(compile, "_in_bfloat16", recorder)
+    return recorder
+
+
 def batches(sizes=(8, 8, 5), num_pixels=NUM_PIXELS) -> list:
     """Return batches whose labels can be learned; the last one is smaller."""
     rng = np.random.RandomState(0)
@@ -250,6 +270,11 @@ def test_accuracy_is_the_networks_own(monkeypatch):
     assert gb.evaluate_accuracy(batches(), net) == expected
 
 
+class TwoInputs(nn.Block):
+    def forward(self, X, state):
+        return X + state
+
+
 class TwoOutputs(nn.Block):
     def forward(self, X):
         return [X, X]
@@ -266,6 +291,10 @@ REFUSED = {
     "reshape to the batch": (
         lambda: Changed(lambda X: X.reshape((X.shape[0], -1))),
         "number of examples",
+    ),
+    "reshape to a literal number": (
+        lambda: Changed(lambda X: X.reshape((8, 256))),
+        "fails on one or two examples",
     ),
     "branch on data": (
         lambda: Changed(lambda X: X if X.mean() > 0 else -X),
@@ -288,6 +317,7 @@ REFUSED = {
         lambda: Changed(lambda X: X * np.random.rand()),
         "something else in training mode",
     ),
+    "several inputs": (TwoInputs, "fails on one or two examples"),
     "several outputs": (TwoOutputs, "more than one array"),
     "hook": (
         lambda: hooked(nn.Dense(10)),
@@ -311,6 +341,16 @@ def test_what_is_not_certain_runs_imperatively(compiling, capsys, case):
     assert reason in printed and printed.count("\n") == 1
 
 
+def test_graph_that_mxnet_cannot_run_is_refused(monkeypatch, compiling, capsys):
+    def fail(*_):
+        raise mx.MXNetError
+
+    monkeypatch.setattr(compile, "_symbol_block", fail)
+    net = initialized(nn.Dense(10))
+    assert compile.stand_in(net, batches()[0][0]) is net
+    assert "MXNet cannot run its graph" in capsys.readouterr().out
+
+
 def test_refused_network_trains(compiling, capsys):
     history = trained(initialized(REFUSED["branch on mode"][0]()))
     assert len(history.loss) == 2
@@ -324,41 +364,26 @@ def test_graph_that_gives_other_numbers_is_refused(monkeypatch, compiling, capsy
     assert "other numbers" in capsys.readouterr().out
 
 
-def test_bfloat16_learns_and_keeps_parameters_in_float32(monkeypatch, capsys):
-    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
-    monkeypatch.setattr(compile, "_has_bfloat16", lambda: True)
-    monkeypatch.setattr(
-        compile, "_in_bfloat16", recorded := Recorder(compile._in_bfloat16)
-    )
+@pytest.mark.skipif(
+    not compile._has_bfloat16(), reason="the processor has no bfloat16 instructions"
+)
+def test_bfloat16_learns_and_keeps_parameters_in_float32(conversions, capsys):
     net = initialized(without_dropout())
     history = trained(net, num_epochs=8)
-    assert recorded.num_calls == 1
+    assert conversions.num_calls == 1
     assert "imperatively" not in capsys.readouterr().out
     assert history.loss[-1] < 0.7 * history.loss[0]
     assert {p.data().dtype for p in net.collect_params().values()} == {np.float32}
     assert net(batches()[0][0]).dtype == np.float32
 
 
-class Recorder:
-    """Counts the calls of a function."""
-
-    def __init__(self, function):
-        self.function, self.num_calls = function, 0
-
-    def __call__(self, *args):
-        self.num_calls += 1
-        return self.function(*args)
-
-
-def test_processor_without_bfloat16_computes_in_float32(monkeypatch, capsys):
-    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
+def test_processor_without_bfloat16_computes_in_float32(
+    conversions, monkeypatch, capsys
+):
     monkeypatch.setattr(compile, "_has_bfloat16", lambda: False)
-    monkeypatch.setattr(
-        compile, "_in_bfloat16", recorded := Recorder(compile._in_bfloat16)
-    )
     net = initialized(without_dropout())
     assert isinstance(compile.stand_in(net, batches()[0][0]), gluon.SymbolBlock)
-    assert recorded.num_calls == 0
+    assert conversions.num_calls == 0
     assert "no bfloat16 instructions; float32 is used" in capsys.readouterr().out
 
 

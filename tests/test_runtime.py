@@ -15,10 +15,13 @@ from d2lutil import runtime
 VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
-def settings_after_import(**environment: str) -> dict[str, str]:
-    """Import d2lutil in a new process; return the variables that are set in it."""
-    inherited = {k: v for k, v in os.environ.items() if k not in VARIABLES}
-    code = "import json, os, d2lutil; print(json.dumps(dict(os.environ)))"
+def run_python(code: str, **environment: str) -> str:
+    """Run code in a new process, without settings but for those given."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in VARIABLES and not name.startswith("MALLOC_")
+    }
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=inherited | environment,
@@ -26,7 +29,14 @@ def settings_after_import(**environment: str) -> dict[str, str]:
         check=True,
         text=True,
     )
-    return {k: v for k, v in json.loads(run.stdout).items() if k in VARIABLES}
+    return run.stdout
+
+
+def settings_after_import(**environment: str) -> dict[str, str]:
+    """Import d2lutil in a new process; return the variables that are set in it."""
+    code = "import json, os, d2lutil; print(json.dumps(dict(os.environ)))"
+    settings = json.loads(run_python(code, **environment))
+    return {k: v for k, v in settings.items() if k in VARIABLES}
 
 
 def test_threads_are_the_physical_cores_and_sleep_soon():
@@ -78,19 +88,6 @@ def test_kernel_that_imports_mxnet_first_is_told_once(monkeypatch):
     )
     assert list(streams) == ["stderr"]
     assert streams["stderr"].count("import d2lutil first") == 1
-
-
-def run_python(code: str, **environment: str) -> str:
-    """Run code in a new process without settings of malloc but for those given."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=inherited | environment,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    return run.stdout
 
 
 # Any variable of malloc keeps d2lutil from changing it; this one's value is glibc's.
