@@ -3,7 +3,8 @@
 # make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
 # make html builds the reading edition in _build/html, from the stored outputs, in an
 # environment of its own (.venv-book); make test-html checks it.
-# make bench compares the speed of training; benchmarks/README.md describes it.
+# make bench compares the speed of training, make profile says where the time of a step
+# goes; benchmarks/README.md describes both.
 ARGS ?=
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
@@ -12,7 +13,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test test-lab html test-html bench lint execute clean
+.PHONY: lab test test-lab html test-html bench profile lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -43,6 +44,9 @@ bench: $(INSTALLED)
 	@$(UV) sync --quiet --frozen --inexact --group bench
 	@.venv/bin/python -m benchmarks.run --rounds $(ROUNDS) \
 		--torch-python $(TORCH_PYTHON) $(NETS)
+
+profile: $(INSTALLED)
+	@.venv/bin/python -m benchmarks.profile $(NETS)
 
 execute: $(INSTALLED)
 	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \

@@ -26,7 +26,7 @@ def train(section: str, dtype: str, layout: str) -> TimedBatches:
     net = network(section).to(memory_format=memory_format).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
     loss = nn.CrossEntropyLoss()
-    batches = TimedBatches((X, y))
+    batches = TimedBatches((X, y), torch.cpu.synchronize)
     loss_sum = num_correct = 0
     for X, y in batches:
         optimizer.zero_grad()

@@ -167,8 +167,8 @@ def _table(title: str, results: Results, cell: Callable[[str, Variant], str]) ->
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def measure(python: str, *command: str, **environment: str) -> dict:
-    """Run a program of this folder in a new process; return the result it prints.
+def output_of(python: str, *command: str, **environment: str) -> str:
+    """Run a program of this folder in a new process; return what it prints.
 
     Args:
         python: Interpreter to run it with.
@@ -189,7 +189,12 @@ def measure(python: str, *command: str, **environment: str) -> dict:
     )
     if run.returncode:
         raise RuntimeError(f"{' '.join(command)} failed; mend this:\n{run.stderr}")
-    return json.loads(run.stdout.splitlines()[-1])
+    return run.stdout
+
+
+def measure(python: str, *command: str, **environment: str) -> dict:
+    """Run a program as `output_of` does; return the result, JSON in its last line."""
+    return json.loads(output_of(python, *command, **environment).splitlines()[-1])
 
 
 def measure_all(

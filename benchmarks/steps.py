@@ -5,15 +5,17 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 NUM_CLASSES = 10
-NUM_WARM_UP_STEPS = 1
+NUM_WARM_UP_STEPS = 2
 MIN_STEPS = 2
 MIN_SECONDS = 3.0
+NUM_MARKED_STEPS = 5
+MARK = "step"
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,18 @@ TASKS = {
 class TimedBatches:
     """Hands out one batch again and again, and notes when it is asked for the next.
 
-    A loop that waits for each step's result asks once per step. It gets batches until
-    `MIN_STEPS` steps and `MIN_SECONDS` seconds have passed after the first steps, in
-    which memory is allocated and layers prepare themselves.
+    A training loop asks once per step. It gets batches until `MIN_STEPS` steps and
+    `MIN_SECONDS` seconds have passed after the first steps, in which memory is
+    allocated and layers prepare themselves.
 
     Args:
         batch: Images and labels to hand out.
+        wait: Waits until all that was asked for is computed.
     """
 
-    def __init__(self, batch: tuple[Any, Any]) -> None:
+    def __init__(self, batch: tuple[Any, Any], wait: Callable[[], None]) -> None:
         self.batch = batch
+        self.wait = wait
         self.times = []
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
@@ -65,6 +69,7 @@ class TimedBatches:
         self.times = [time.perf_counter()]
         while not self._is_enough():
             yield self.batch
+            self.wait()
             self.times.append(time.perf_counter())
 
     @property
@@ -76,6 +81,30 @@ class TimedBatches:
     def _is_enough(self) -> bool:
         seconds = self.step_seconds
         return len(seconds) >= MIN_STEPS and sum(seconds) >= MIN_SECONDS
+
+
+class MarkedBatches:
+    """Hands out one batch `NUM_MARKED_STEPS` times; prints a mark around each step.
+
+    Args:
+        batch: Images and labels to hand out.
+        wait: Waits until all that was asked for is computed.
+    """
+
+    def __init__(self, batch: tuple[Any, Any], wait: Callable[[], None]) -> None:
+        self.batch = batch
+        self.wait = wait
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Start anew."""
+        for _ in range(NUM_MARKED_STEPS):
+            self._print_mark()
+            yield self.batch
+            self.wait()
+        self._print_mark()
+
+    def _print_mark(self) -> None:
+        print(f"{MARK},{time.perf_counter()}", flush=True)
 
 
 def print_result(task: Task, batches: TimedBatches) -> None:

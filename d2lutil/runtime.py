@@ -10,6 +10,7 @@ from loky import cpu_count
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 _MiB = 1 << 20
+_NEVER = -1
 
 
 def configure_threads() -> None:
@@ -40,9 +41,8 @@ def configure_memory() -> None:
 
     By default it returns every large buffer to the kernel when it is freed, and the
     next batch pays for each page anew. Buffers below 96 MiB now come from one heap
-    that keeps up to 1 GiB of free memory; larger ones still go back at once, so that
-    the peak grows by no more than about a quarter. Settings of malloc in the
-    environment stay.
+    that keeps what is freed; larger ones still go back at once, so that the peak grows
+    by no more than about a quarter. Settings of malloc in the environment stay.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version") or _malloc_is_configured():
@@ -50,7 +50,7 @@ def configure_memory() -> None:
     # Heaps of threads hold no large buffers: without this limit they would be mapped.
     libc.mallopt(_M_ARENA_MAX, 1)
     libc.mallopt(_M_MMAP_THRESHOLD, 96 * _MiB)
-    libc.mallopt(_M_TRIM_THRESHOLD, 1024 * _MiB)
+    libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
 def _use_threads(cores: int) -> None:

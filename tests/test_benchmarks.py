@@ -29,7 +29,7 @@ def clock(monkeypatch):
 def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
     clock, seconds, expected
 ):
-    batches = steps.TimedBatches(("X", "y"))
+    batches = steps.TimedBatches(("X", "y"), wait=list)
     for batch, duration in zip(batches, seconds, strict=False):
         assert batch == ("X", "y")
         clock[0] += duration
@@ -37,7 +37,7 @@ def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
 
 
 def test_result_is_images_per_second_of_the_median_step(capsys):
-    batches = steps.TimedBatches(("X", "y"))
+    batches = steps.TimedBatches(("X", "y"), wait=list)
     batches.times = [0, 9, 11, 15, 23]
     steps.print_result(steps.Task(128, 224), batches)
     assert '"images_per_second": 32.0' in capsys.readouterr().out
