@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import d2lutil as gb
-from benchmarks import run, steps
+from benchmarks import profile, run, steps
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def clock(monkeypatch):
     ("seconds", "expected"),
     [
         # Steps of 2 s: 3 s are over after two of them.
-        ([8, 2, 2, 7], [2, 2]),
+        ([8, 9, 2, 2, 7], [2, 2]),
         # Long steps: at least two.
-        ([8, 5, 6, 7], [5, 6]),
-        ([8, 1, 1, 0.5, 0.25, 0.25, 7], [1, 1, 0.5, 0.25, 0.25]),
+        ([8, 9, 5, 6, 7], [5, 6]),
+        ([8, 9, 1, 1, 0.5, 0.25, 0.25, 7], [1, 1, 0.5, 0.25, 0.25]),
     ],
 )
 def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
@@ -38,7 +38,7 @@ def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
 
 def test_result_is_images_per_second_of_the_median_step(capsys):
     batches = steps.TimedBatches(("X", "y"), wait=list)
-    batches.times = [0, 9, 11, 15, 23]
+    batches.times = [0, 9, 18, 20, 24, 32]
     steps.print_result(steps.Task(128, 224), batches)
     assert '"images_per_second": 32.0' in capsys.readouterr().out
 
@@ -103,3 +103,42 @@ def test_torch_network_has_the_parameters_of_the_section(section):
     cost = gb.network_cost(gb.load_section(section).net, (1, 1, pixels, pixels))
     parameters = network(section).parameters()
     assert sum(p.numel() for p in parameters) == cost.num_parameters
+
+
+def test_profile_holds_the_kernels_of_the_last_step():
+    log = """
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,forward_training,,,,mb1,100
+    step,10.0
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,forward_training,,,,mb1,50
+    step,11.0
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,forward_training,,,,mb1,40
+    dnnl_verbose,exec,cpu,reorder,jit:blk,undef,,,,64x1x7x7,1.5
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,backward_data,,,,mb1,60
+    step,11.25
+    dnnl_verbose,exec,cpu,softmax,jit:avx512,forward,,,,2x10,9
+    """
+    times = profile.milliseconds(log.splitlines())
+    assert times == {
+        "convolution": 100,
+        "reorder": 1.5,
+        profile.REST: 148.5,
+        profile.STEP: 250,
+    }
+    lines = profile.table("milliseconds", {"08-nin": times}).splitlines()
+    assert lines[2:] == [
+        "| convolution | 100 |",
+        "| reorder | 2 |",
+        "| outside oneDNN | 148 |",
+        "| the step | 250 |",
+    ]
+
+
+def test_marks_lie_around_each_step(clock, capsys):
+    batches = steps.MarkedBatches(("X", "y"), wait=lambda: print("done"))
+    for _ in batches:
+        clock[0] += 2.0
+        print("computing")
+    lines = capsys.readouterr().out.split()
+    step = ["computing", "done"]
+    assert lines[:6] == ["step,0.0", *step, "step,2.0", *step]
+    assert lines[-1] == f"step,{2.0 * steps.NUM_MARKED_STEPS}"
