@@ -4,7 +4,7 @@
 # make html builds the reading edition in _build/html, from the stored outputs, in an
 # environment of its own (.venv-book); make test-html checks it.
 # make bench compares the speed of training, make profile says where the time of a step
-# goes; benchmarks/README.md describes both.
+# goes, make convergence draws the loss in bfloat16; benchmarks/README.md has it all.
 ARGS ?=
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
@@ -13,7 +13,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test test-lab html test-html bench profile lint execute clean
+.PHONY: lab test test-lab html test-html bench profile convergence lint execute clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -47,6 +47,9 @@ bench: $(INSTALLED)
 
 profile: $(INSTALLED)
 	@.venv/bin/python -m benchmarks.profile $(NETS)
+
+convergence: $(INSTALLED)
+	@.venv/bin/python -m benchmarks.convergence $(NETS)
 
 execute: $(INSTALLED)
 	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \

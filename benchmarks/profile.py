@@ -4,14 +4,13 @@ The kernels of oneDNN that MXNet runs report their times in oneDNN's own log. Wh
 step takes beyond them is MXNet's own operators, memory and waiting.
 """
 
-import argparse
 import datetime
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from benchmarks import run
-from benchmarks.steps import MARK, TASKS
+from benchmarks.steps import MARK
 
 VARIANTS = [
     variant
@@ -50,12 +49,11 @@ def table(title: str, profiles: dict[str, Counter[str]]) -> str:
     """
     total = sum(profiles.values(), Counter())
     kinds = [kind for kind, _ in total.most_common() if kind not in (REST, STEP)]
-    rows = [[title, *profiles], ["---", *("--:" for _ in profiles)]]
-    rows += [
+    rows = [
         [kind.replace("_", " "), *(f"{p[kind]:.0f}" for p in profiles.values())]
         for kind in (*kinds, REST, STEP)
     ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return run.markdown_table([title, *profiles], rows)
 
 
 def profile(section: str, variant: run.Variant) -> Counter[str]:
@@ -73,11 +71,7 @@ def profile(section: str, variant: run.Variant) -> Counter[str]:
 
 def main() -> None:
     """Profile what the command line asks for and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="default: all")
-    sections: Sequence[str] = parser.parse_args().sections or list(TASKS)
-    if unknown := set(sections) - TASKS.keys():
-        parser.error(f"{', '.join(unknown)}: choose from {', '.join(TASKS)}.")
+    sections = run.sections_parser(__doc__).parse_args().sections
     print(f"{datetime.date.today()}; {run.processor()}; milliseconds per step.\n")
     for variant in VARIANTS:
         profiles = {section: profile(section, variant) for section in sections}

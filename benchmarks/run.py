@@ -162,9 +162,14 @@ def _table(title: str, results: Results, cell: Callable[[str, Variant], str]) ->
     """Return a table with a line for each variant and a column for each section."""
     sections = list(dict.fromkeys(section for section, _ in results))
     variants = list(dict.fromkeys(variant for _, variant in results))
-    rows = [[title, *sections], ["---", *("--:" for _ in sections)]]
-    rows += [[v.name, *(cell(section, v) for section in sections)] for v in variants]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [[v.name, *(cell(section, v) for section in sections)] for v in variants]
+    return markdown_table([title, *sections], rows)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; all columns but the first hold numbers."""
+    rule = ["---", *("--:" for _ in header[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
 def output_of(python: str, *command: str, **environment: str) -> str:
@@ -248,18 +253,35 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def sections_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of a command line that names sections, by default all."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        type=_section,
+        metavar="SECTION",
+        default=list(TASKS),
+        help="default: all",
+    )
+    return parser
+
+
+def _section(name: str) -> str:
+    if name not in TASKS:
+        raise argparse.ArgumentTypeError(f"{name}: choose from {', '.join(TASKS)}.")
+    return name
+
+
 def main() -> None:
     """Measure what the command line asks for and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="default: all")
+    parser = sections_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--torch-python", default=sys.executable)
     arguments = parser.parse_args()
-    if unknown := set(arguments.sections) - TASKS.keys():
-        parser.error(f"{', '.join(unknown)}: choose from {', '.join(TASKS)}.")
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1.")
-    sections = arguments.sections or list(TASKS)
+    sections = arguments.sections
     torch = torch_version(arguments.torch_python)
     variants = [v for v in VARIANTS if torch or not v.is_torch]
     limits = {

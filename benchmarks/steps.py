@@ -25,10 +25,12 @@ class Task:
     Attributes:
         batch_size: Number of images.
         pixels: Height and width of the images, which have one channel.
+        learning_rate: The section's learning rate.
     """
 
     batch_size: int
     pixels: int
+    learning_rate: float
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
@@ -38,12 +40,12 @@ class Task:
 
 # The networks by their sections, with the batch that the section trains on.
 TASKS = {
-    "06-alexnet": Task(128, 224),
-    "07-vgg": Task(128, 224),
-    "08-nin": Task(128, 224),
-    "09-googlenet": Task(128, 96),
-    "11-resnet": Task(256, 96),
-    "12-densenet": Task(256, 96),
+    "06-alexnet": Task(128, 224, 0.01),
+    "07-vgg": Task(128, 224, 0.05),
+    "08-nin": Task(128, 224, 0.1),
+    "09-googlenet": Task(128, 96, 0.1),
+    "11-resnet": Task(256, 96, 0.05),
+    "12-densenet": Task(256, 96, 0.1),
 }
 
 

@@ -1,11 +1,13 @@
 """Protects: `make bench` times what it says, and its table holds what was measured."""
 
+import re
 import sys
 
 import pytest
 
 import d2lutil as gb
-from benchmarks import profile, run, steps
+from benchmarks import measure_loss, profile, run, steps
+from book import NOTEBOOKS, code_cells, read
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
 def test_result_is_images_per_second_of_the_median_step(capsys):
     batches = steps.TimedBatches(("X", "y"), wait=list)
     batches.times = [0, 9, 18, 20, 24, 32]
-    steps.print_result(steps.Task(128, 224), batches)
+    steps.print_result(steps.Task(128, 224, 0.1), batches)
     assert '"images_per_second": 32.0' in capsys.readouterr().out
 
 
@@ -142,3 +144,27 @@ def test_marks_lie_around_each_step(clock, capsys):
     step = ["computing", "done"]
     assert lines[:6] == ["step,0.0", *step, "step,2.0", *step]
     assert lines[-1] == f"step,{2.0 * steps.NUM_MARKED_STEPS}"
+
+
+def test_stretches_go_on_where_the_last_one_ended(monkeypatch):
+    monkeypatch.setattr(measure_loss, "STEPS_PER_POINT", 2)
+    stretches = measure_loss.Stretches([1, 2, 3])
+    assert [list(stretches) for _ in range(4)] == [[1, 2], [3, 1], [2, 3], [1, 2]]
+
+
+@pytest.mark.parametrize("section", steps.TASKS)
+def test_tasks_have_the_settings_of_the_section(section):
+    notebook = read(NOTEBOOKS / f"{section}.ipynb")
+    source = "\n".join(cell.source for cell in code_cells(notebook))
+    lr, batch_size = re.search(
+        r"lr, num_epochs, batch_size, ctx = (\S+), \d+, (\d+)", source
+    ).groups()
+    pixels = re.search(r"load_data_fashion_mnist\(batch_size, resize=(\d+)", source)[1]
+    assert steps.TASKS[section] == steps.Task(int(batch_size), int(pixels), float(lr))
+
+
+def test_unknown_section_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        run.sections_parser("").parse_args(["99-none"])
+    assert "99-none: choose from 06-alexnet" in capsys.readouterr().err
+    assert run.sections_parser("").parse_args([]).sections == list(steps.TASKS)
