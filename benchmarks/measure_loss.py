@@ -20,7 +20,7 @@ from benchmarks.steps import TASKS
 
 SEED = 3
 STEPS_PER_POINT = 20
-NUM_POINTS = 15
+NUM_POINTS = 10
 
 
 class Stretches:
