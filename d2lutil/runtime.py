@@ -40,7 +40,7 @@ def configure_memory() -> None:
     """Let glibc keep freed memory for the next batch, where glibc is in use.
 
     By default it returns every large buffer to the kernel when it is freed, and the
-    next batch pays for each page anew. Buffers below 96 MiB now come from one heap
+    next batch pays for each page anew. Buffers below 80 MiB now come from one heap
     that keeps what is freed; larger ones still go back at once, so that the peak grows
     by no more than about a quarter. Settings of malloc in the environment stay.
     """
@@ -49,7 +49,7 @@ def configure_memory() -> None:
         return
     # Heaps of threads hold no large buffers: without this limit they would be mapped.
     libc.mallopt(_M_ARENA_MAX, 1)
-    libc.mallopt(_M_MMAP_THRESHOLD, 96 * _MiB)
+    libc.mallopt(_M_MMAP_THRESHOLD, 80 * _MiB)
     libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
