@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from operator import length_hint
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import mxnet as mx
 import numpy as np
@@ -49,27 +49,8 @@ class CheckpointError(Exception):
     """A training cannot be saved, or cannot go on from what was saved."""
 
 
-class Saver(Protocol):
-    """What a training asks for while it runs."""
-
-    def resume(self) -> Progress:
-        """Return how far the training is, with all that it changes as it was then."""
-
-    def remaining(self, batches: Iterable, progress: Progress) -> Iterable:
-        """Return the batches of the epoch that the training has not seen yet."""
-
-    def after_batch(self, progress: Progress) -> None:
-        """Save the training if the last time is long ago."""
-
-    def after_epoch(self, progress: Progress) -> None:
-        """Save the training."""
-
-    def finish(self) -> None:
-        """Note that the training is finished."""
-
-
 class NoCheckpoint:
-    """The saver of a training that is not saved."""
+    """Stands for the checkpoint of a training that is not saved."""
 
     def resume(self) -> Progress:
         """Return the beginning."""
@@ -82,7 +63,8 @@ class NoCheckpoint:
     def after_batch(self, progress: Progress) -> None:
         """Do nothing."""
 
-    after_epoch = after_batch
+    def after_epoch(self, progress: Progress) -> None:
+        """Do nothing."""
 
     def finish(self) -> None:
         """Do nothing."""
@@ -92,7 +74,9 @@ class Checkpoint:
     """Saves a training in a folder and goes on with what is there.
 
     A saved training is one file, a NumPy archive whose name holds the hash of its
-    content. It gets this name when it is complete; the last two are kept.
+    content. It gets this name when it is complete; the last two are kept. It holds the
+    parameters and other arrays of the network's blocks, what gluon saves of a trainer,
+    the progress and NumPy's random state.
 
     Args:
         root: Folder for all trainings of a process.
@@ -139,7 +123,8 @@ class Checkpoint:
             if parameter._data is not None:
                 # A key-value store of the trainer forgets its own copy.
                 parameter.set_data(parameter.list_data()[0])
-        self._set_trainer_states(arrays["trainer"])
+        with self._disk_errors():
+            self._set_trainer_states(arrays["trainer"])
         # The store gave all devices the running statistics of the first.
         _set_arrays(self._net, arrays)
         return self._set_state(json.loads(arrays["state"].item()))
@@ -194,7 +179,7 @@ class Checkpoint:
         mx.random.seed(int(digest, 16) % 2**31)
 
     def _save(self, progress: Progress) -> None:
-        try:
+        with self._disk_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             arrays = {
                 "settings": np.array(json.dumps(self._settings).encode()),
@@ -206,12 +191,18 @@ class Checkpoint:
             _write(self.folder, number, arrays)
             for file in self._files()[:-NUM_GENERATIONS]:
                 file.unlink()
+        self._saved_at = time.monotonic()
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Say what a full disk, or another trouble with the folder, means."""
+        try:
+            yield
         except OSError as error:
             raise CheckpointError(
                 f"The training cannot be saved in {self.folder} ({error.strerror}); "
                 "mend that and start it again: it goes on from what was saved before."
             ) from error
-        self._saved_at = time.monotonic()
 
     def _load(self) -> dict[str, np.ndarray] | None:
         """Return the last arrays that were saved, None if there are none."""

@@ -134,7 +134,7 @@ def _train(
     output = progress_output()
     print("training on", ctx)
     devices = _as_list(ctx)
-    saver, running = NoCheckpoint(), None
+    checkpoint, running = NoCheckpoint(), None
     if folder := folder_asked_for():
         batch = _parts(*first_batch(train_iter), devices)
         settings = {
@@ -147,12 +147,12 @@ def _train(
             **settings_of_environment(),
         }
         running = _running(net, batch)
-        saver = Checkpoint(folder, settings, net, trainer)
-    progress = saver.resume()
+        checkpoint = Checkpoint(folder, settings, net, trainer)
+    progress = checkpoint.resume()
     for line in progress.lines:
         print(line)
     while progress.epoch <= num_epochs:
-        remaining = saver.remaining(train_iter, progress)
+        remaining = checkpoint.remaining(train_iter, progress)
         start = time.time() - progress.seconds
         with progress_bar(
             remaining,
@@ -170,15 +170,15 @@ def _train(
                 )
                 progress.seconds = time.time() - start
                 batches.set_postfix(loss=f"{progress.mean_loss:.4f}", refresh=False)
-                saver.after_batch(progress)
+                checkpoint.after_batch(progress)
         test_acc = _accuracy(test_iter, running, net, ctx)
         progress.seconds = time.time() - start
         progress.end_epoch(test_acc)
         for line in _lines_of_epoch(progress, net, trainer):
             print(line)
             progress.lines.append(line)
-        saver.after_epoch(progress)
-    saver.finish()
+        checkpoint.after_epoch(progress)
+    checkpoint.finish()
     return progress.history
 
 

@@ -88,9 +88,11 @@ def add_line(notebook: NotebookNode, date: datetime.date) -> None:
     if not cells:
         raise RecordingError("It trains no network: `make execute` stores its outputs.")
     [stream] = [o for o in cells[-1].outputs if o.get("name") == "stdout"]
+    num_threads = int(os.environ["OMP_NUM_THREADS"])
     stream.text += (
-        f"recorded on {date}: {processor_name()}, {os.environ['OMP_NUM_THREADS']} "
-        f"threads, {_data_types(cells)}, {_seconds(notebook):.0f} sec in total\n"
+        f"recorded on {date}: {processor_name()}, {num_threads} "
+        f"thread{'s' if num_threads > 1 else ''}, {_data_types(cells)}, "
+        f"{_seconds(notebook):.0f} sec in total\n"
     )
 
 

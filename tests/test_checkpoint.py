@@ -306,8 +306,8 @@ def program(folder: Path) -> list[str]:
 def main(folder: Path) -> None:
     """Train two networks, one after the other, and save their parameters."""
     os.environ["D2LUTIL_CHECKPOINT"] = str(folder)
-    checkpoint.SECONDS_BETWEEN_SAVES = 0.02
-    loader = Loader(lambda: time.sleep(0.02), num_examples=100)
+    checkpoint.SECONDS_BETWEEN_SAVES = 0.15
+    loader = Loader(lambda: time.sleep(0.03), num_examples=80)
     first = new_net()
     train_ch5(first, loader)
     second = new_net()
