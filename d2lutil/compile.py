@@ -80,12 +80,14 @@ def compile_network(
     Raises:
         CannotCompileError: The graph may not always do what the network does.
     """
+    if not isinstance(net, gluon.Block):
+        raise CannotCompileError("it is not a Gluon block")
     if any(len(p.list_ctx()) > 1 for p in net.collect_params().values()):
         # There, a static graph was seen to lose updates of running statistics.
         raise CannotCompileError("it trains on several devices")
     if _has_hooks(net):
         raise CannotCompileError("a hook is registered, which would not be called")
-    if not net.collect_params():
+    if not net.collect_params().keys():
         raise CannotCompileError("it has no parameters")
     one, two = X[:1], nd.concat(X[:1], X[-1:], dim=0)
     if any(p._deferred_init for p in net.collect_params().values()):

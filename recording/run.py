@@ -18,7 +18,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from d2lutil import load_data_fashion_mnist
-from d2lutil.compile import dtype_asked_for
+from d2lutil.compile import compilation_asked_for, dtype_asked_for
 from d2lutil.device import processor_name
 from d2lutil.scale import FULL, SMOKE, current_scale
 
@@ -42,7 +42,13 @@ _EPOCH = re.compile(
     r"^epoch \d+, .*test acc (?P<accuracy>\d\.\d+), time (?P<seconds>\d+\.\d) sec$",
     re.MULTILINE,
 )
-_IN_FLOAT32 = re.compile(r"runs imperatively|float32 is used")
+# What training prints because of how it is run, in a recording only.
+_NOTES = re.compile(
+    r"^(?:The network runs imperatively, not compiled: .*"
+    r"|This processor has no bfloat16 instructions; float32 is used\."
+    r"|Checkpoint \d+ is damaged and not used\.)\n",
+    re.MULTILINE,
+)
 
 
 class RecordingError(Exception):
@@ -96,6 +102,16 @@ def add_line(notebook: NotebookNode, date: datetime.date) -> None:
     )
 
 
+def drop_notes(notebook: NotebookNode) -> None:
+    """Leave out what the notebook would not print if it were not recorded."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = _NOTES.sub("", output.text)
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if o.get("text") != ""]
+
+
 def store(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook in place of the one that is there, or leave that as it is."""
     unfinished = path.with_suffix(".tmp")
@@ -119,6 +135,7 @@ def record(path: Path, checkpoint: Path) -> None:
     os.environ["D2LUTIL_CHECKPOINT"] = str(checkpoint)
     notebook = execute(path)
     add_line(notebook, _date(checkpoint))
+    drop_notes(notebook)
     note_accuracy(notebook, current_scale().name)
     store(notebook, path)
 
@@ -186,9 +203,13 @@ def _data_types(cells: list[NotebookNode]) -> str:
 
 
 def _data_type(cell: NotebookNode) -> str:
-    # Only d2lutil's training uses bfloat16, and it says where it cannot.
-    uses_d2lutil = "gb.train" in cell.source and not _IN_FLOAT32.search(_text(cell))
-    return dtype_asked_for() if uses_d2lutil else "float32"
+    # Only d2lutil's training compiles networks, and it says where it cannot.
+    text = _text(cell)
+    uses_d2lutil = "gb.train" in cell.source and "runs imperatively" not in text
+    if not (uses_d2lutil and compilation_asked_for()):
+        return "float32"
+    dtype = "float32" if "float32 is used" in text else dtype_asked_for()
+    return f"{dtype} (compiled)"
 
 
 def _seconds(notebook: NotebookNode) -> float:

@@ -110,9 +110,12 @@ def train_ch5(
 
 
 def train(
-    net: nn.Block, loader: Loader, ctx: list[mx.Context], optimizer: tuple = SGD
+    net: nn.Block,
+    loader: Loader,
+    ctx: list[mx.Context],
+    trainer: gluon.Trainer | None = None,
 ) -> History:
-    trainer = gluon.Trainer(net.collect_params(), *optimizer)
+    trainer = trainer or gluon.Trainer(net.collect_params(), *SGD)
     loss = gluon.loss.SoftmaxCrossEntropyLoss()
     return gb.train(loader, list(Loader()), net, loss, trainer, ctx, NUM_EPOCHS)
 
@@ -220,6 +223,39 @@ def test_finished_training_is_not_repeated(use, capsys):
     assert results[0] == results[2]
     assert_equal(results[1], results[3])
     assert results[0][3] == 2 * NUM_EPOCHS * NUM_BATCHES
+
+
+def test_second_training_of_a_trainer_goes_on_on_two_devices(use, always):
+    devices = [mx.cpu(0), mx.cpu(1)]
+
+    def train_twice(loader: Loader) -> list[np.ndarray]:
+        net = new_net(devices)
+        trainer = gluon.Trainer(net.collect_params(), *SGD)
+        for _ in range(2):
+            train(net, loader, devices, trainer=trainer)
+        return numbers(net)
+
+    use("theirs")
+    expected = train_twice(Loader())
+    use()
+    with pytest.raises(InterruptionError):
+        train_twice(interrupted_at((NUM_EPOCHS + 1) * NUM_BATCHES + 2))
+    use()
+    assert_equal(train_twice(Loader()), expected)
+
+
+def test_order_of_the_examples_needs_no_seed_to_go_on(use, always):
+    use("theirs")
+    expected = new_net()
+    train_ch5(expected, Loader())
+    use()
+    with pytest.raises(InterruptionError):
+        train_ch5(new_net(), interrupted_at(7))
+    use()
+    net = new_net()
+    np.random.seed(2)
+    train_ch5(net, Loader())
+    assert_equal(numbers(net), numbers(expected))
 
 
 def test_order_of_the_examples_is_that_without_a_checkpoint(use, monkeypatch):

@@ -25,6 +25,8 @@ training on cpu(0)
 epoch 1, loss 2.2708, train acc 0.155, test acc 0.162, time 34.9 sec
 epoch 2, loss 2.2030, train acc 0.169, test acc 0.296, time 34.7 sec
 """
+IMPERATIVE = "The network runs imperatively, not compiled: it has a hook.\n"
+NO_BFLOAT16 = "This processor has no bfloat16 instructions; float32 is used.\n"
 TRAINING = """\
 import mxnet as mx
 import numpy as np
@@ -83,14 +85,12 @@ def test_line_is_added_to_the_last_training_of_the_book():
 @pytest.mark.parametrize(
     "expected, cells",
     [
-        ("bfloat16", [training_cell()]),
+        ("bfloat16 (compiled)", [training_cell()]),
         ("float32", [training_cell(source="train_ch5()")]),
+        ("float32 (compiled)", [training_cell(NO_BFLOAT16 + EPOCHS)]),
         (
-            "bfloat16 and float32",
-            [
-                training_cell(f"The network runs imperatively\n{EPOCHS}"),
-                training_cell(),
-            ],
+            "bfloat16 (compiled) and float32",
+            [training_cell(IMPERATIVE + EPOCHS), training_cell()],
         ),
     ],
 )
@@ -100,6 +100,16 @@ def test_line_says_the_data_type_that_was_used(monkeypatch, expected, cells):
     notebook = new_notebook(cells=cells)
     run.add_line(notebook, datetime.date.today())
     assert f" 2 threads, {expected}, " in text(notebook)
+
+
+def test_notes_of_the_compiler_and_of_checkpoints_are_dropped():
+    notes = f"{IMPERATIVE}{NO_BFLOAT16}Checkpoint 12 is damaged and not used.\n"
+    notebook = new_notebook(cells=[training_cell(notes + EPOCHS), training_cell(notes)])
+    figure = new_output("display_data", data={"text/plain": "<Figure>"})
+    notebook.cells[1].outputs.append(figure)
+    run.drop_notes(notebook)
+    assert text(notebook) == EPOCHS
+    assert notebook.cells[1].outputs == [figure]
 
 
 def test_notebook_without_training_is_not_recorded():
@@ -222,14 +232,7 @@ def sanitized(output: str) -> str:
 
 
 def test_recorded_and_tested_outputs_are_equal_for_nbval():
-    recorded = new_notebook(
-        cells=[
-            training_cell(
-                "The network runs imperatively, not compiled: it reads.\n"
-                f"Checkpoint 12 is damaged and not used.\n{EPOCHS}"
-            )
-        ]
-    )
+    recorded = new_notebook(cells=[training_cell()])
     run.add_line(recorded, datetime.date.today())
     scale_line = (
         "Fashion-MNIST: smoke scale, sample data, 500 + 250 images of 72 x 72 pixels "
