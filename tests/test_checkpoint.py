@@ -4,7 +4,6 @@ And what was saved is never used for another training, damaged, or half-written.
 """
 
 import itertools
-import os
 import random
 import re
 import resource
@@ -335,15 +334,9 @@ def test_two_generations_are_kept(use, always):
 # Kill -9, several times in one run.
 
 
-def program(folder: Path) -> list[str]:
-    return [sys.executable, "-u", __file__, str(folder)]
-
-
-def main(folder: Path) -> None:
-    """Train two networks, one after the other, and save their parameters."""
-    os.environ["D2LUTIL_CHECKPOINT"] = str(folder)
-    checkpoint.SECONDS_BETWEEN_SAVES = 0.15
-    loader = Loader(lambda: time.sleep(0.03), num_examples=80)
+def train_two_networks(folder: Path, before_batch: Callable) -> None:
+    """Train them one after the other and save their parameters."""
+    loader = Loader(before_batch, num_examples=80)
     first = new_net()
     train_ch5(first, loader)
     second = new_net()
@@ -351,30 +344,28 @@ def main(folder: Path) -> None:
     np.savez(folder / "result.npz", *numbers(first), *numbers(second))
 
 
-def test_killed_training_ends_as_one_that_was_not(tmp_path):
-    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
-    expected = run_to_the_end(theirs)
+def test_killed_training_ends_as_one_that_was_not(use, tmp_path, monkeypatch, capsys):
+    theirs, ours = use("theirs"), tmp_path / "ours"
+    train_two_networks(theirs, lambda: None)
+    expected = capsys.readouterr().out
+    monkeypatch.setenv("D2LUTIL_CHECKPOINT", str(ours))
+    program = [sys.executable, "-u", __file__, str(ours)]
     seed = random.randrange(1_000_000)
     print("seed", seed)
     rng = random.Random(seed)
     for _ in range(3):
-        process = subprocess.Popen(program(ours), stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
         # Both trainings take more than 3 * 0.5 seconds.
         assert process.stdout.readline() == "training on cpu(0)\n"
         time.sleep(rng.uniform(0, 0.5))
         process.kill()
         process.communicate()
         assert not (ours / "result.npz").exists()
-    assert TIME.sub("", run_to_the_end(ours)) == TIME.sub("", expected)
+    actual = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    assert TIME.sub("", actual) == TIME.sub("", expected)
     with np.load(ours / "result.npz") as a, np.load(theirs / "result.npz") as b:
         assert a.files == b.files
         assert_equal([a[name] for name in a.files], [b[name] for name in b.files])
-
-
-def run_to_the_end(folder: Path) -> str:
-    return subprocess.run(
-        program(folder), check=True, capture_output=True, text=True
-    ).stdout
 
 
 # Refused: another training.
@@ -537,4 +528,5 @@ def test_folder_that_cannot_be_written_is_an_error_before_the_first_batch(use):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    checkpoint.SECONDS_BETWEEN_SAVES = 0.15
+    train_two_networks(Path(sys.argv[1]), lambda: time.sleep(0.03))
