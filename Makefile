@@ -1,6 +1,8 @@
 # The two commands of the README: make lab, make test.  Everything they install stays
 # in this folder: .venv (packages), .uv (uv and, if need be, Python), .cache.
 # make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
+# make record NB=08-nin does so at scale full, for hours; started again, it goes on where
+# it was stopped. Without NB: all notebooks that train a network, the cheapest first.
 # make html builds the reading edition in _build/html, from the stored outputs, in an
 # environment of its own (.venv-book); make test-html checks it.
 # make bench compares the speed of training, make profile says where the time of a step
@@ -13,7 +15,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test test-lab html test-html bench profile convergence lint execute clean
+.PHONY: lab test test-lab html test-html bench profile convergence lint execute record clean
 
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
@@ -52,9 +54,10 @@ convergence: $(INSTALLED)
 	@.venv/bin/python -m benchmarks.convergence $(NETS)
 
 execute: $(INSTALLED)
-	.venv/bin/jupyter nbconvert --to notebook --inplace --execute \
-		--coalesce-streams \
-		--ExecutePreprocessor.record_timing=False notebooks/$(NB).ipynb
+	.venv/bin/python -m recording.run $(NB)
+
+record: $(INSTALLED)
+	.venv/bin/python -m recording.run --record $(NB)
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check

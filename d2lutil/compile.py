@@ -35,8 +35,8 @@ def stand_in(net: gluon.Block, X: nd.NDArray) -> gluon.Block:
     Raises:
         ValueError: `D2LUTIL_COMPILE` or `D2LUTIL_DTYPE` has an unknown value.
     """
-    dtype = _choice("D2LUTIL_DTYPE", "float32", "bfloat16")
-    if _choice("D2LUTIL_COMPILE", "0", "1") == "0" and dtype == "float32":
+    dtype = dtype_asked_for()
+    if not compilation_asked_for():
         return net
     if dtype == "bfloat16" and not _has_bfloat16():
         print("This processor has no bfloat16 instructions; float32 is used.")
@@ -49,6 +49,17 @@ def stand_in(net: gluon.Block, X: nd.NDArray) -> gluon.Block:
         reason = "MXNet cannot run its graph"
     print(f"The network runs imperatively, not compiled: {reason}.")
     return net
+
+
+def dtype_asked_for() -> str:
+    """Return what `D2LUTIL_DTYPE` says: float32 or bfloat16."""
+    return _choice("D2LUTIL_DTYPE", "float32", "bfloat16")
+
+
+def compilation_asked_for() -> bool:
+    """Tell whether `D2LUTIL_COMPILE` or `D2LUTIL_DTYPE` asks for a static graph."""
+    compiles = _choice("D2LUTIL_COMPILE", "0", "1") == "1"
+    return compiles or dtype_asked_for() == "bfloat16"
 
 
 def compile_network(
@@ -69,11 +80,15 @@ def compile_network(
     Raises:
         CannotCompileError: The graph may not always do what the network does.
     """
+    if not isinstance(net, gluon.Block):
+        raise CannotCompileError("it is not a Gluon block")
     if any(len(p.list_ctx()) > 1 for p in net.collect_params().values()):
         # There, a static graph was seen to lose updates of running statistics.
         raise CannotCompileError("it trains on several devices")
     if _has_hooks(net):
         raise CannotCompileError("a hook is registered, which would not be called")
+    if not net.collect_params().keys():
+        raise CannotCompileError("it has no parameters")
     one, two = X[:1], nd.concat(X[:1], X[-1:], dim=0)
     if any(p._deferred_init for p in net.collect_params().values()):
         # Parameters get the values that the same first batch gives them without this.

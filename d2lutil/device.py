@@ -1,5 +1,8 @@
 """Find the devices that a network can be trained on."""
 
+import platform
+from pathlib import Path
+
 import mxnet as mx
 from mxnet import nd
 
@@ -33,3 +36,11 @@ def try_all_gpus() -> list[mx.Context]:
     while _gpu_works(len(gpus)):
         gpus.append(mx.gpu(len(gpus)))
     return gpus or [mx.cpu()]
+
+
+def processor_name() -> str:
+    """Return the name of the processor, as far as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()

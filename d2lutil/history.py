@@ -1,7 +1,8 @@
-"""What a training run measured, and its learning curve."""
+"""What a training run measured, how far it is, and its learning curve."""
 
 import io
 from dataclasses import dataclass, field
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -52,3 +53,59 @@ class History:
         figure.savefig(png, format="png", dpi=2 * figure.dpi)
         width, height = figure.get_size_inches() * figure.dpi
         return png.getvalue(), {"width": round(width), "height": round(height)}
+
+
+@dataclass
+class Progress:
+    """How far a training run is.
+
+    Attributes:
+        history: The measurements of the finished epochs.
+        lines: The lines that were printed for them.
+        is_finite: Whether the loss and all parameters were finite until now.
+        num_batches: Number of batches that the present epoch has trained on.
+        loss_sum: Sum of their losses.
+        num_correct: Number of their examples that were classified correctly.
+        num_examples: Number of their examples.
+        seconds: Time of the present epoch until now, in seconds.
+    """
+
+    history: History = field(default_factory=History)
+    lines: list[str] = field(default_factory=list)
+    is_finite: bool = True
+    num_batches: int = 0
+    loss_sum: float = 0.0
+    num_correct: float = 0.0
+    num_examples: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Progress":
+        """Make it from what `dataclasses.asdict` returned."""
+        return cls(**values | {"history": History(**values["history"])})
+
+    @property
+    def epoch(self) -> int:
+        """The number of the present epoch, from 1."""
+        return len(self.history.loss) + 1
+
+    @property
+    def mean_loss(self) -> float:
+        """The loss per example in the present epoch."""
+        return self.loss_sum / self.num_examples
+
+    def add_batch(self, loss_sum: float, num_correct: float, num_examples: int) -> None:
+        """Count a batch."""
+        self.num_batches += 1
+        self.loss_sum += loss_sum
+        self.num_correct += num_correct
+        self.num_examples += num_examples
+
+    def end_epoch(self, test_acc: float) -> None:
+        """Note what the present epoch measured and begin the next one."""
+        self.history.loss.append(self.mean_loss)
+        self.history.train_acc.append(self.num_correct / self.num_examples)
+        self.history.test_acc.append(test_acc)
+        self.history.seconds.append(self.seconds)
+        self.num_batches, self.num_examples = 0, 0
+        self.loss_sum, self.num_correct, self.seconds = 0.0, 0.0, 0.0

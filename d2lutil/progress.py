@@ -35,15 +35,28 @@ def progress_output() -> TextIO | _NotebookOutput:
 
 
 def progress_bar(
-    batches: Iterable, description: str, output: TextIO | _NotebookOutput
+    batches: Iterable,
+    description: str,
+    output: TextIO | _NotebookOutput,
+    total: int | None = None,
+    done: int = 0,
 ) -> tqdm:
     """Return a bar that counts the batches as they are iterated over.
 
     It disappears when it is closed, and never appears in a log.
+
+    Args:
+        batches: What is iterated over.
+        description: Text before the bar.
+        output: Place of the bar.
+        total: Number of batches of which `batches` are the last; None: their number.
+        done: Number of batches before them.
     """
     return tqdm(
         batches,
         description,
+        total=total,
+        initial=done,
         file=output,
         disable=None,
         leave=False,

@@ -3,7 +3,6 @@
 import ast
 import builtins
 import json
-import re
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +11,6 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 _DEFINITION = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
 _NAMES_TO_BUILD_WITH = {"nn", *dir(builtins)}
-_TEST_ACC = re.compile(r"^epoch \d+, .*test acc (\d\.\d+)", re.MULTILINE)
 
 
 def load_section(name: str) -> ModuleType:
@@ -32,8 +30,9 @@ def load_section(name: str) -> ModuleType:
     """
     module = ModuleType(name)
     known = set(_NAMES_TO_BUILD_WITH)
-    for cell in _code_cells(name):
-        if "extra" in cell["metadata"].get("tags", []):
+    for cell in _notebook(name)["cells"]:
+        is_extra = "extra" in cell["metadata"].get("tags", [])
+        if cell["cell_type"] != "code" or is_extra:
             continue
         for statement in ast.parse("".join(cell["source"])).body:
             if _is_definition(statement, known):
@@ -43,38 +42,33 @@ def load_section(name: str) -> ModuleType:
     return module
 
 
-def recorded_accuracy(name: str) -> float:
-    """Return the test accuracy after the last epoch in a section's stored outputs.
+def recorded_accuracy(name: str, scale: str = "lesson") -> float:
+    """Return the test accuracy after the last epoch of a section's own training.
 
     Args:
         name: Name of the notebook without its ending: "08-nin".
+        scale: Run scale of the training, lesson or full.
 
     Raises:
-        ValueError: There is no such section, or no training in its stored outputs.
+        ValueError: There is no such section, or no such run was stored in it.
     """
-    lines = [
-        line
-        for cell in _code_cells(name)
-        for output in cell["outputs"]
-        for line in output.get("text", [])
-    ]
-    accuracies = _TEST_ACC.findall("".join(lines))
-    if not accuracies:
+    noted = _notebook(name)["metadata"].get("d2lutil", {}).get("test_accuracy", {})
+    if scale not in noted:
+        command = "make record" if scale == "full" else "make execute"
         raise ValueError(
-            f"The stored outputs of {name}.ipynb hold no training; "
-            f"run it and store its outputs with `make execute NB={name}`."
+            f"{name}.ipynb holds no training at scale {scale}; "
+            f"run it and store its outputs with `{command} NB={name}`."
         )
-    return float(accuracies[-1])
+    return noted[scale]
 
 
-def _code_cells(name: str) -> list[dict]:
-    """Return the code cells of a section's notebook, as its file holds them."""
+def _notebook(name: str) -> dict:
+    """Return a section's notebook, as its file holds it."""
     path = NOTEBOOKS / f"{name}.ipynb"
     if not path.exists():
         sections = ", ".join(sorted(path.stem for path in NOTEBOOKS.glob("*-*.ipynb")))
         raise ValueError(f"There is no section {name!r}; choose one of {sections}.")
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _is_definition(statement: ast.stmt, known: set[str]) -> bool:

@@ -1,19 +1,38 @@
-"""Train a network and measure its accuracy."""
+"""Train a network and measure its accuracy.
+
+`D2LUTIL_CHECKPOINT=<folder>` lets a training be stopped and started again, see
+`checkpoint.py`.
+"""
 
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from operator import length_hint
 
 import mxnet as mx
 from mxnet import autograd, gluon, nd
 from mxnet.gluon.loss import SoftmaxCrossEntropyLoss
 
+from d2lutil.checkpoint import (
+    Checkpoint,
+    NoCheckpoint,
+    description,
+    first_batch,
+    folder_asked_for,
+    settings_of_data,
+    settings_of_environment,
+    settings_of_network,
+)
 from d2lutil.compile import stand_in
-from d2lutil.history import History
+from d2lutil.history import History, Progress
 from d2lutil.progress import progress_bar, progress_output
 
 Batches = Iterable[tuple[nd.NDArray, nd.NDArray]]
 Contexts = mx.Context | Sequence[mx.Context]
+Loss = Callable[[nd.NDArray, nd.NDArray], nd.NDArray]
+
+# Features and labels for each device.
+Batch = Sequence[tuple[nd.NDArray, nd.NDArray]]
 
 
 def evaluate_accuracy(
@@ -57,6 +76,10 @@ def train_ch5(
 
     Returns:
         The measurements; in Jupyter they show as the learning curve.
+
+    Raises:
+        CheckpointError: `D2LUTIL_CHECKPOINT` is set, and the training cannot be saved
+            there or cannot go on from what was saved.
     """
     loss = SoftmaxCrossEntropyLoss()
     return _train(
@@ -68,7 +91,7 @@ def train(
     train_iter: Batches,
     test_iter: Batches,
     net: gluon.Block,
-    loss: Callable[[nd.NDArray, nd.NDArray], nd.NDArray],
+    loss: Loss,
     trainer: gluon.Trainer,
     ctx: Contexts,
     num_epochs: int,
@@ -88,6 +111,10 @@ def train(
 
     Returns:
         The measurements; in Jupyter they show as the learning curve.
+
+    Raises:
+        CheckpointError: `D2LUTIL_CHECKPOINT` is set, and the training cannot be saved
+            there or cannot go on from what was saved.
     """
     return _train(train_iter, test_iter, net, loss, trainer, ctx, num_epochs)
 
@@ -96,53 +123,82 @@ def _train(
     train_iter: Batches,
     test_iter: Batches,
     net: gluon.Block,
-    loss: Callable[[nd.NDArray, nd.NDArray], nd.NDArray],
+    loss: Loss,
     trainer: gluon.Trainer,
     ctx: Contexts,
     num_epochs: int,
     batch_size: int | None = None,
 ) -> History:
     """Train; gradients are divided by `batch_size`, or by each batch's own size."""
-    history = History()
     # The bar's place comes first, so that the printed lines stay together.
     output = progress_output()
     print("training on", ctx)
     devices = _as_list(ctx)
-    running = None
-    is_finite = True
-    for epoch in range(1, num_epochs + 1):
-        start = time.time()
-        loss_sum, num_correct, num_examples = 0.0, 0.0, 0
-        with progress_bar(train_iter, f"epoch {epoch}", output) as batches:
+    checkpoint, running = NoCheckpoint(), None
+    if folder := folder_asked_for():
+        batch = _parts(*first_batch(train_iter), devices)
+        settings = {
+            **settings_of_network(net, batch[0][0]),
+            **settings_of_data(train_iter, batch),
+            "optimizer": description(trainer.optimizer),
+            "loss": description(loss),
+            "batch size": batch_size,
+            "number of epochs": num_epochs,
+            **settings_of_environment(),
+        }
+        running = _running(net, batch)
+        checkpoint = Checkpoint(folder, settings, net, trainer)
+    progress = checkpoint.resume()
+    for line in progress.lines:
+        print(line)
+    while progress.epoch <= num_epochs:
+        remaining = checkpoint.remaining(train_iter, progress)
+        start = time.time() - progress.seconds
+        with progress_bar(
+            remaining,
+            f"epoch {progress.epoch}",
+            output,
+            total=length_hint(train_iter) or None,
+            done=progress.num_batches,
+        ) as batches:
             for X, y in batches:
-                parts = _parts(X, y, devices)
+                batch = _parts(X, y, devices)
                 if running is None:
-                    with autograd.train_mode():
-                        running = stand_in(net, parts[0][0])
-                y_hats, losses = _forward_backward(running, loss, parts)
-                trainer.step(batch_size or len(y))
-                loss_sum += sum(part.sum().asscalar() for part in losses)
-                num_correct += sum(
-                    _num_correct(y_hat, y_part)
-                    for y_hat, (_, y_part) in zip(y_hats, parts, strict=True)
+                    running = _running(net, batch)
+                progress.add_batch(
+                    *_step(running, loss, trainer, batch, batch_size or len(y)), len(y)
                 )
-                num_examples += len(y)
-                batches.set_postfix(
-                    loss=f"{loss_sum / num_examples:.4f}", refresh=False
-                )
-        history.loss.append(loss_sum / num_examples)
-        history.train_acc.append(num_correct / num_examples)
-        history.test_acc.append(_accuracy(test_iter, running, net, ctx))
-        history.seconds.append(time.time() - start)
-        _print_last_epoch(history)
-        if is_finite and not (math.isfinite(loss_sum) and _is_finite(net)):
-            is_finite = False
-            print(
-                "The loss or a parameter is no longer a finite number; train a newly "
-                "initialised network with a learning rate smaller than "
-                f"{trainer.learning_rate:g}."
-            )
-    return history
+                progress.seconds = time.time() - start
+                batches.set_postfix(loss=f"{progress.mean_loss:.4f}", refresh=False)
+                checkpoint.after_batch(progress)
+        test_acc = _accuracy(test_iter, running, net, ctx)
+        progress.seconds = time.time() - start
+        progress.end_epoch(test_acc)
+        for line in _lines_of_epoch(progress, net, trainer):
+            print(line)
+            progress.lines.append(line)
+        checkpoint.after_epoch(progress)
+    checkpoint.finish()
+    return progress.history
+
+
+def _running(net: gluon.Block, batch: Batch) -> gluon.Block:
+    """Return what is trained in place of the network, which may be the network."""
+    with autograd.train_mode():
+        return stand_in(net, batch[0][0])
+
+
+def _step(
+    net: gluon.Block, loss: Loss, trainer: gluon.Trainer, batch: Batch, batch_size: int
+) -> tuple[float, float]:
+    """Update the parameters; return the sum of losses and how many were correct."""
+    y_hats, losses = _forward_backward(net, loss, batch)
+    trainer.step(batch_size)
+    loss_sum = sum(part.sum().asscalar() for part in losses)
+    num_correct = sum(
+        _num_correct(y_hat, y) for y_hat, (_, y) in zip(y_hats, batch, strict=True)
+    )
+    return loss_sum, num_correct
 
 
 def _accuracy(
@@ -161,9 +217,7 @@ def _accuracy(
 
 
 def _forward_backward(
-    net: gluon.Block,
-    loss: Callable[[nd.NDArray, nd.NDArray], nd.NDArray],
-    parts: Sequence[tuple[nd.NDArray, nd.NDArray]],
+    net: gluon.Block, loss: Loss, parts: Batch
 ) -> tuple[list[nd.NDArray], list[nd.NDArray]]:
     """Compute the gradients of all parts; return their outputs and their losses."""
     with autograd.record():
@@ -177,9 +231,7 @@ def _as_list(ctx: Contexts) -> Sequence[mx.Context]:
     return [ctx] if isinstance(ctx, mx.Context) else ctx
 
 
-def _parts(
-    X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]
-) -> list[tuple[nd.NDArray, nd.NDArray]]:
+def _parts(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
     """Share a batch among the devices; labels get the type of the features."""
     y = y.astype(X.dtype, copy=False)
     X_parts, y_parts = (
@@ -200,9 +252,21 @@ def _is_finite(net: gluon.Block) -> bool:
     )
 
 
-def _print_last_epoch(history: History) -> None:
-    print(
+def _lines_of_epoch(
+    progress: Progress, net: gluon.Block, trainer: gluon.Trainer
+) -> list[str]:
+    """Return what is to be printed for the epoch that just ended."""
+    history = progress.history
+    lines = [
         f"epoch {len(history.loss)}, loss {history.loss[-1]:.4f}, "
         f"train acc {history.train_acc[-1]:.3f}, test acc {history.test_acc[-1]:.3f}, "
         f"time {history.seconds[-1]:.1f} sec"
-    )
+    ]
+    if progress.is_finite and not (math.isfinite(history.loss[-1]) and _is_finite(net)):
+        progress.is_finite = False
+        lines.append(
+            "The loss or a parameter is no longer a finite number; train a newly "
+            "initialised network with a learning rate smaller than "
+            f"{trainer.learning_rate:g}."
+        )
+    return lines

@@ -262,6 +262,18 @@ def test_several_devices_train_imperatively(compiling, capsys):
     assert "not compiled: it trains on several devices" in capsys.readouterr().out
 
 
+def test_network_without_parameters_runs_imperatively(compiling, capsys):
+    X, y = nd.array([[3, 1], [0, 2]]), nd.array([0, 0])
+    assert gb.evaluate_accuracy([(X, y)], nn.Flatten()) == 0.5
+    assert "not compiled: it has no parameters." in capsys.readouterr().out
+
+
+def test_function_runs_imperatively(compiling, capsys):
+    X, y = nd.array([[3, 1], [0, 2]]), nd.array([0, 0])
+    assert gb.evaluate_accuracy([(X, y)], lambda X: X) == 0.5
+    assert "not compiled: it is not a Gluon block." in capsys.readouterr().out
+
+
 def test_accuracy_is_the_networks_own(monkeypatch):
     net = initialized(without_dropout())
     trained(net)
