@@ -87,8 +87,6 @@ def compile_network(
         raise CannotCompileError("it trains on several devices")
     if _has_hooks(net):
         raise CannotCompileError("a hook is registered, which would not be called")
-    if not net.collect_params().keys():
-        raise CannotCompileError("it has no parameters")
     one, two = X[:1], nd.concat(X[:1], X[-1:], dim=0)
     if any(p._deferred_init for p in net.collect_params().values()):
         # Parameters get the values that the same first batch gives them without this.
@@ -104,6 +102,8 @@ def compile_network(
             raise CannotCompileError(
                 "its forward depends on the number of examples in a batch"
             )
+        if not net.collect_params().keys():
+            raise CannotCompileError("it has no parameters")
         symbol = _with_onednn_operators(_load(graph), net, two)
         compiled = _symbol_block(symbol, net)
         _check(compiled, net, two)
