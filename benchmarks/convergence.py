@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import run
 from benchmarks.measure_loss import NUM_POINTS, STEPS_PER_POINT
+from d2lutil.device import processor_name
 
 FIGURE = Path(__file__).with_name("convergence.png")
 ENVIRONMENTS = {
@@ -60,7 +61,7 @@ def main() -> None:
     sections = run.sections_parser(__doc__).parse_args().sections
     curves = {section: measure(section) for section in sections}
     plot(curves).savefig(FIGURE, dpi=150)
-    print(f"{datetime.date.today()}; {run.processor()}.\n\n{table(curves)}")
+    print(f"{datetime.date.today()}; {processor_name()}.\n\n{table(curves)}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from benchmarks import run
 from benchmarks.steps import MARK
+from d2lutil.device import processor_name
 
 VARIANTS = [
     variant
@@ -72,7 +73,7 @@ def profile(section: str, variant: run.Variant) -> Counter[str]:
 def main() -> None:
     """Profile what the command line asks for and print the tables."""
     sections = run.sections_parser(__doc__).parse_args().sections
-    print(f"{datetime.date.today()}; {run.processor()}; milliseconds per step.\n")
+    print(f"{datetime.date.today()}; {processor_name()}; milliseconds per step.\n")
     for variant in VARIANTS:
         profiles = {section: profile(section, variant) for section in sections}
         print(table(variant.name, profiles) + "\n", flush=True)

@@ -8,7 +8,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -245,14 +244,6 @@ def torch_version(python: str) -> str | None:
     return None if run.returncode else run.stdout.strip()
 
 
-def processor() -> str:
-    """Return the name of the processor, as far as the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def sections_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser of a command line that names sections, by default all."""
     parser = argparse.ArgumentParser(description=description)
@@ -293,7 +284,7 @@ def main() -> None:
     packages.append(f"torch {torch}" if torch else "PyTorch left out: not importable")
     cores = cpu_count(only_physical_cores=True)
     print(
-        f"{datetime.date.today()}; {processor()}, {cores} core(s); "
+        f"{datetime.date.today()}; {_processor_name()}, {cores} core(s); "
         f"{', '.join(packages)}; median of {arguments.rounds} round(s). "
         f"Limit: {limits['float32']:.0f} GFLOP/s in float32, "
         f"{limits['bfloat16']:.0f} in bfloat16.\n"
@@ -301,9 +292,16 @@ def main() -> None:
     print(report(results, _multiply_adds(sections), limits))
 
 
+# A process inherits the peak of the memory of the one that starts it, so MXNet is
+# imported when all is measured.
+def _processor_name() -> str:
+    from d2lutil.device import processor_name
+
+    return processor_name()
+
+
 def _multiply_adds(sections: Sequence[str]) -> dict[str, int]:
     """Return the multiply-adds per image of the sections' networks."""
-    # Only now: a process inherits the peak of the memory of the one that starts it.
     from d2lutil import load_section, network_cost
 
     return {

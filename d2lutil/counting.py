@@ -99,6 +99,8 @@ def network_cost(net: gluon.Block, input_shape: tuple[int, ...]) -> NetworkCost:
     X.attach_grad()
     with autograd.record(train_mode=False):
         output = net(X)
+    # A copy that is still being computed would stay in memory beside the next one.
+    nd.waitall()
     num_elements = sum(array.size for array in _arrays(runs))
     return NetworkCost(
         _layer_costs(runs), _depth(output), 4 * num_elements // input_shape[0]

@@ -120,6 +120,14 @@ def test_notebook_without_training_is_not_recorded():
 # The accuracy.
 
 
+def test_accuracy_is_that_of_the_last_training_of_the_book():
+    better = EPOCHS.replace("0.296", "0.819")
+    cells = [training_cell(), training_cell(better), training_cell(tags=["extra"])]
+    notebook = new_notebook(cells=cells)
+    run.note_accuracy(notebook, "lesson")
+    assert notebook.metadata["d2lutil"]["test_accuracy"] == {"lesson": 0.819}
+
+
 def test_accuracy_of_another_scale_stays():
     notebook = new_notebook(cells=[training_cell(), training_cell(tags=["extra"])])
     run.note_accuracy(notebook, "lesson")
@@ -188,12 +196,13 @@ def test_notebook_that_cannot_be_written_stays(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_nothing_is_recorded_without_the_whole_dataset(monkeypatch, capsys):
+def test_nothing_is_recorded_without_the_whole_dataset(monkeypatch):
     monkeypatch.setenv("D2LUTIL_SCALE", "full")
     monkeypatch.setenv("D2LUTIL_COMPILE", "0")
     monkeypatch.setattr(
         run, "load_data_fashion_mnist", lambda batch_size: ([0] * 24_000, [])
     )
+    monkeypatch.setattr(run, "record", lambda path, folder: None)
     with pytest.raises(RecordingError, match="whole of Fashion-MNIST"):
         run._record_all(["08-nin"])
 
