@@ -20,7 +20,7 @@ from d2lutil.plotting import (  # noqa: E402
     show_images,
     use_svg_display,
 )
-from d2lutil.sections import load_section, recorded_accuracy  # noqa: E402
+from d2lutil.sections import load_section, recorded_history  # noqa: E402
 from d2lutil.training import evaluate_accuracy, train, train_ch5  # noqa: E402
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "load_data_fashion_mnist",
     "load_section",
     "network_cost",
-    "recorded_accuracy",
+    "recorded_history",
     "resnet18",
     "set_figsize",
     "show_fashion_mnist",

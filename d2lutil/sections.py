@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+from d2lutil.history import History
+
 # The package is installed in editable form: the notebooks lie beside it.
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -42,8 +44,8 @@ def load_section(name: str) -> ModuleType:
     return module
 
 
-def recorded_accuracy(name: str, scale: str = "lesson") -> float:
-    """Return the test accuracy after the last epoch of a section's own training.
+def recorded_history(name: str, scale: str = "lesson") -> History:
+    """Return what a section's own training printed when its notebook was stored.
 
     Args:
         name: Name of the notebook without its ending: "08-nin".
@@ -52,14 +54,14 @@ def recorded_accuracy(name: str, scale: str = "lesson") -> float:
     Raises:
         ValueError: There is no such section, or no such run was stored in it.
     """
-    noted = _notebook(name)["metadata"].get("d2lutil", {}).get("test_accuracy", {})
+    noted = _notebook(name)["metadata"].get("d2lutil", {}).get("histories", {})
     if scale not in noted:
         command = "make record" if scale == "full" else "make execute"
         raise ValueError(
             f"{name}.ipynb holds no training at scale {scale}; "
             f"run it and store its outputs with `{command} NB={name}`."
         )
-    return noted[scale]
+    return History(**noted[scale])
 
 
 def _notebook(name: str) -> dict:

@@ -10,6 +10,7 @@ import datetime
 import os
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,7 @@ from nbformat import NotebookNode
 from d2lutil import load_data_fashion_mnist
 from d2lutil.compile import compilation_asked_for, dtype_asked_for
 from d2lutil.device import processor_name
+from d2lutil.history import History
 from d2lutil.scale import FULL, SMOKE, current_scale
 
 ROOT = Path(__file__).parents[1]
@@ -38,8 +40,9 @@ RECORDED = [
     "07-vgg",
 ]
 
+# The groups are the numbers of a `History`, in its order.
 _EPOCH = re.compile(
-    r"^epoch \d+, .*test acc (?P<accuracy>\d\.\d+), time (?P<seconds>\d+\.\d) sec$",
+    r"^epoch \d+, loss (.+), train acc (.+), test acc (.+), time (.+) sec$",
     re.MULTILINE,
 )
 # What training prints because of how it is run, in a recording only.
@@ -75,13 +78,12 @@ def execute(path: Path) -> NotebookNode:
         raise RecordingError(f"{path.name} is not stored: {error}") from error
 
 
-def note_accuracy(notebook: NotebookNode, scale: str) -> None:
-    """Note in the metadata which test accuracy the book's own cells reached last."""
+def note_history(notebook: NotebookNode, scale: str) -> None:
+    """Note in the metadata what the last training of the book's own cells printed."""
     cells = _training_cells(notebook)
     if cells:
-        accuracy = float(_EPOCH.findall(_text(cells[-1]))[-1][0])
         noted = notebook.metadata.setdefault("d2lutil", {})
-        noted.setdefault("test_accuracy", {})[scale] = accuracy
+        noted.setdefault("histories", {})[scale] = asdict(_history(cells[-1]))
 
 
 def add_line(notebook: NotebookNode, date: datetime.date) -> None:
@@ -136,7 +138,7 @@ def record(path: Path, checkpoint: Path) -> None:
     notebook = execute(path)
     add_line(notebook, _date(checkpoint))
     drop_notes(notebook)
-    note_accuracy(notebook, current_scale().name)
+    note_history(notebook, current_scale().name)
     store(notebook, path)
 
 
@@ -173,7 +175,7 @@ def _execute_all(names: list[str]) -> None:
     for name in names:
         notebook = execute(_path(name))
         if scale != SMOKE:
-            note_accuracy(notebook, scale.name)
+            note_history(notebook, scale.name)
         store(notebook, _path(name))
 
 
@@ -212,10 +214,15 @@ def _data_type(cell: NotebookNode) -> str:
     return f"{dtype} (compiled)"
 
 
+def _history(cell: NotebookNode) -> History:
+    """Return what the training of a cell printed."""
+    columns = zip(*_EPOCH.findall(_text(cell)), strict=True)
+    return History(*([float(number) for number in column] for column in columns))
+
+
 def _seconds(notebook: NotebookNode) -> float:
     """Return how long all trainings of the notebook took."""
-    texts = map(_text, notebook.cells)
-    return sum(float(seconds) for t in texts for _, seconds in _EPOCH.findall(t))
+    return sum(sum(_history(cell).seconds) for cell in notebook.cells)
 
 
 def _date(checkpoint: Path) -> datetime.date:

@@ -117,29 +117,35 @@ def test_notebook_without_training_is_not_recorded():
         run.add_line(new_notebook(cells=[new_code_cell()]), datetime.date.today())
 
 
-# The accuracy.
+# The metadata.
 
 
-def test_accuracy_is_that_of_the_last_training_of_the_book():
+def test_history_is_that_of_the_last_training_of_the_book():
     better = EPOCHS.replace("0.296", "0.819")
     cells = [training_cell(), training_cell(better), training_cell(tags=["extra"])]
     notebook = new_notebook(cells=cells)
-    run.note_accuracy(notebook, "lesson")
-    assert notebook.metadata["d2lutil"]["test_accuracy"] == {"lesson": 0.819}
+    run.note_history(notebook, "lesson")
+    assert notebook.metadata["d2lutil"]["histories"]["lesson"] == {
+        "loss": [2.2708, 2.2030],
+        "train_acc": [0.155, 0.169],
+        "test_acc": [0.162, 0.819],
+        "seconds": [34.9, 34.7],
+    }
 
 
-def test_accuracy_of_another_scale_stays():
+def test_history_of_another_scale_stays():
     notebook = new_notebook(cells=[training_cell(), training_cell(tags=["extra"])])
-    run.note_accuracy(notebook, "lesson")
+    run.note_history(notebook, "lesson")
     notebook.cells[0].outputs[0].text = EPOCHS.replace("0.296", "0.935")
-    run.note_accuracy(notebook, "full")
-    noted = notebook.metadata["d2lutil"]["test_accuracy"]
-    assert noted == {"lesson": 0.296, "full": 0.935}
+    run.note_history(notebook, "full")
+    noted = notebook.metadata["d2lutil"]["histories"]
+    last = {scale: history["test_acc"][-1] for scale, history in noted.items()}
+    assert last == {"lesson": 0.296, "full": 0.935}
 
 
 def test_notebook_without_training_gets_no_metadata():
     notebook = new_notebook(cells=[new_code_cell()])
-    run.note_accuracy(notebook, "lesson")
+    run.note_history(notebook, "lesson")
     assert notebook.metadata == {}
 
 
@@ -164,7 +170,7 @@ def test_recording_goes_on_where_it_was_stopped(tmp_path, checkpoints):
     assert [line[:7] for line in lines[1:3]] == ["epoch 1", "epoch 2"]
     assert LINE.match(lines[3])
     assert len(lines) == 4
-    assert 0 <= notebook.metadata.d2lutil.test_accuracy.full <= 1
+    assert len(notebook.metadata.d2lutil.histories.full.test_acc) == 2
     assert not [cell for cell in notebook.cells if "execution" in cell.metadata]
 
 

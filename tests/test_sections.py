@@ -70,7 +70,7 @@ def test_every_call_builds_a_new_network():
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, "10-batch-norm"])
-def test_accuracy_is_the_last_one_printed_by_the_cells_of_the_book(name):
+def test_history_is_what_the_last_training_of_the_book_printed(name):
     notebook = nbformat.read(sections.NOTEBOOKS / f"{name}.ipynb", as_version=4)
     cells = [
         c for c in code_cells(notebook) if "extra" not in c.metadata.get("tags", [])
@@ -78,9 +78,16 @@ def test_accuracy_is_the_last_one_printed_by_the_cells_of_the_book(name):
     outputs = (output for cell in cells for output in cell.outputs)
     text = "".join(output.get("text", "") for output in outputs)
     scale = "full" if "recorded on" in text else "lesson"
-    *_, accuracy = re.findall(r"^epoch \d, .*test acc (\d\.\d{3})", text, re.M)
-    assert gb.recorded_accuracy(name, scale) == float(accuracy)
-    assert 0 < gb.recorded_accuracy(name) < 1
+    epochs = re.findall(
+        r"^epoch \d, loss (.+), train acc (.+), test acc (.+), time (.+) sec$",
+        text,
+        re.M,
+    )
+    history = gb.recorded_history(name, scale)
+    columns = history.loss, history.train_acc, history.test_acc, history.seconds
+    noted = list(zip(*columns, strict=True))
+    assert noted == [tuple(map(float, epoch)) for epoch in epochs[-5:]]
+    assert len(gb.recorded_history(name).loss) == 5
 
 
 # Which statements are definitions.
@@ -152,7 +159,7 @@ def test_cells_beyond_the_book_are_not_executed(write):
 # Errors.
 
 
-@pytest.mark.parametrize("function", [gb.load_section, gb.recorded_accuracy])
+@pytest.mark.parametrize("function", [gb.load_section, gb.recorded_history])
 def test_unknown_section_is_an_error_that_names_those_there_are(function):
     with pytest.raises(ValueError, match=r"section '8-nin'; .*07-vgg, 08-nin, 09-"):
         function("8-nin")
@@ -164,4 +171,4 @@ def test_section_without_that_run_is_an_error_that_says_what_to_do(
 ):
     write("1")
     with pytest.raises(ValueError, match=f"scale {scale}; .*make {command} NB=99-test"):
-        gb.recorded_accuracy("99-test", scale)
+        gb.recorded_history("99-test", scale)
