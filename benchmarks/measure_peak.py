@@ -13,6 +13,7 @@ import d2lutil  # noqa: F401
 # isort: split
 import mxnet as mx
 from mxnet import nd, sym
+from mxnet.contrib import amp
 
 SIZE = 4096
 NUM_PRODUCTS = 4
@@ -28,15 +29,12 @@ def product_graph(dtype: str) -> sym.Symbol:
     Args:
         dtype: Type to compute in, "float32" or "bfloat16".
     """
-    # NumPy has no bfloat16, so the Python function refuses it; a stored graph may name
-    # it.
-    stand_in = dtype.replace("bfloat16", "float16")
-    X, W = (sym.amp_cast(sym.var(name), dtype=stand_in) for name in "XW")
+    X, W = sym.var("X"), sym.var("W")
     for _ in range(NUM_PRODUCTS):
         X = sym.FullyConnected(X, W, no_bias=True, num_hidden=SIZE)
-    return sym.amp_cast(
-        sym.load_json(X.tojson().replace(stand_in, dtype)), dtype="float32"
-    )
+    if dtype == "bfloat16":
+        X = amp.convert_symbol(X, target_dtype=dtype, data_names=["X", "W"])
+    return sym.amp_cast(X, dtype="float32")
 
 
 def measure(dtype: str) -> float:

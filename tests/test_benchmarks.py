@@ -1,13 +1,16 @@
 """Protects: `make bench` times what it says, and its table holds what was measured."""
 
+import os
 import re
+import subprocess
 import sys
 
 import pytest
 
 import d2lutil as gb
-from benchmarks import measure_loss, profile, run, steps
+from benchmarks import measure_loss, measure_peak, profile, run, steps
 from book import NOTEBOOKS, code_cells, read
+from d2lutil import compile
 
 
 @pytest.fixture
@@ -43,6 +46,30 @@ def test_result_is_images_per_second_of_the_median_step(capsys):
     batches.times = [0, 9, 18, 20, 24, 32]
     steps.print_result(steps.Task(128, 224, 0.1), batches)
     assert '"images_per_second": 32.0' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("dtype", "operand"), [("float32", "src_f32"), ("bfloat16", "src_bf16")]
+)
+def test_limit_is_that_of_products_in_the_type(dtype, operand):
+    if dtype == "bfloat16" and not compile._has_bfloat16():
+        pytest.skip("the processor has no bfloat16 instructions")
+    code = (
+        "from benchmarks import measure_peak\n"
+        "measure_peak.SIZE = 64\n"
+        f"assert measure_peak.measure({dtype!r}) > 0"
+    )
+    log = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=run.ROOT,
+        env=os.environ | {"DNNL_VERBOSE": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    products = re.findall(r"exec,cpu,inner_product,.*", log)
+    assert len(products) == measure_peak.NUM_PRODUCTS * measure_peak.NUM_RUNS
+    assert all(operand in product for product in products)
 
 
 def test_median_is_taken_of_each_number():
