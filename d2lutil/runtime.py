@@ -40,16 +40,19 @@ def configure_memory() -> None:
     """Let glibc keep freed memory for the next batch, where glibc is in use.
 
     By default it returns every large buffer to the kernel when it is freed, and the
-    next batch pays for each page anew. Buffers below 80 MiB now come from one heap
-    that keeps what is freed; larger ones still go back at once, so that the peak grows
-    by no more than about a quarter. Settings of malloc in the environment stay.
+    next batch pays for each page anew. Buffers below 80 MiB (32 MiB with an older
+    glibc) now come from one heap that keeps what is freed; larger ones still go back at
+    once, so that the peak grows by no more than about a quarter. Settings of malloc in
+    the environment stay.
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version") or _malloc_is_configured():
         return
     # Heaps of threads hold no large buffers: without this limit they would be mapped.
     libc.mallopt(_M_ARENA_MAX, 1)
-    libc.mallopt(_M_MMAP_THRESHOLD, 80 * _MiB)
+    if not libc.mallopt(_M_MMAP_THRESHOLD, 80 * _MiB):
+        # The most that older versions of glibc accept.
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * _MiB)
     libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 

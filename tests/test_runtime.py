@@ -122,6 +122,30 @@ def test_libc_without_mallopt_is_left_alone(monkeypatch):
     runtime.configure_memory()
 
 
+class OlderGlibc:
+    """Accepts what glibc accepted when a heap could have 64 MiB."""
+
+    gnu_get_libc_version = None
+
+    def __init__(self):
+        self.thresholds = []
+
+    def mallopt(self, parameter, value):
+        if parameter == runtime._M_MMAP_THRESHOLD:
+            if value > 32 * 2**20:
+                return 0
+            self.thresholds.append(value)
+        return 1
+
+
+def test_older_glibc_gets_the_most_it_accepts(monkeypatch):
+    libc = OlderGlibc()
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: libc)
+    monkeypatch.setattr(runtime, "_malloc_is_configured", lambda: False)
+    runtime.configure_memory()
+    assert libc.thresholds == [32 * 2**20]
+
+
 TRAIN_TWO_STEPS = """
 import hashlib
 import d2lutil
