@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchmarks import run
-from benchmarks.measure_loss import NUM_POINTS, STEPS_PER_POINT
+from benchmarks.measure_loss import STEPS_PER_POINT
 from d2lutil.device import processor_name
 
 FIGURE = Path(__file__).with_name("convergence.png")
@@ -36,10 +36,10 @@ def measure(section: str) -> dict[str, Sequence[float]]:
 def plot(curves: Curves) -> Figure:
     """Draw the curves, a field for each section."""
     figure = Figure(figsize=(9, 2.6 * -(-len(curves) // 3)), layout="constrained")
-    fields = figure.subplots(-(-len(curves) // 3), 3, sharex=True, squeeze=False).flat
-    steps = [STEPS_PER_POINT * (k + 1) for k in range(NUM_POINTS)]
+    fields = figure.subplots(-(-len(curves) // 3), 3, squeeze=False).flat
     for axes, (section, by_type) in zip(fields, curves.items(), strict=False):
         for (dtype, losses), line in zip(by_type.items(), ("-", "--"), strict=True):
+            steps = [STEPS_PER_POINT * (k + 1) for k in range(len(losses))]
             axes.plot(steps, losses, line, label=dtype)
         axes.set(title=section, xlabel="step", ylabel="loss")
         axes.grid(alpha=0.3)
