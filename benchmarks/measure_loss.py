@@ -43,7 +43,7 @@ class Stretches:
 def losses(section: str) -> list[float]:
     """Train the network of a section as the section does; return its mean losses.
 
-    It sees `NUM_IMAGES` images, so that small batches make more steps.
+    It sees up to `NUM_IMAGES` images, so that small batches make more steps.
 
     Args:
         section: Name of the section, one of `TASKS`.
