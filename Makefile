@@ -2,7 +2,7 @@
 # in this folder: .venv (packages), .uv (uv and, if need be, Python), .cache.
 # make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
 # make record NB=08-nin does so at scale full, for hours; started again, it goes on where
-# it was stopped. Without NB: all notebooks that train a network, the cheapest first.
+# it was stopped. Without NB: sections 05 to 12, the cheapest first.
 # make html builds the reading edition in _build/html, from the stored outputs, in an
 # environment of its own (.venv-book); make test-html checks it.
 # make bench compares the speed of training, make profile says where the time of a step
