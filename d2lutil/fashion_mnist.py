@@ -149,8 +149,8 @@ def load_data_fashion_mnist(
 
     Raises:
         ValueError: `batch_size` or `resize` is not a positive whole number,
-            `D2LUTIL_SCALE` is unknown, `$D2LUTIL_DATA` is not a folder, or a file in
-            `root` or `$D2LUTIL_DATA` is damaged.
+            `D2LUTIL_SCALE` is unknown, `$D2LUTIL_DATA` is not a folder with files of
+            Fashion-MNIST, or a file in `root` or `$D2LUTIL_DATA` is damaged.
     """
     _check_positive_int("batch_size", batch_size)
     if resize is not None:
@@ -194,8 +194,8 @@ def _find_data(root: Path, scale: Scale) -> tuple[FashionMNIST, str]:
         try:
             if _is_complete(folder):
                 return _read_folder(folder), ""
-        except DamagedFileError as error:
-            print(f"Fashion-MNIST: {error} It is not used.")
+        except (DamagedFileError, OSError) as error:
+            print(f"Fashion-MNIST: {folder} is not used: {error}")
     if scale == FULL:
         try:
             _download_missing(root)
@@ -210,10 +210,10 @@ def _folder_of_environment() -> list[Path]:
     if not value:
         return []
     folder = Path(value).expanduser()
-    if not folder.is_dir():
+    if not any(_find_file(folder, name) for name in SHA256):
         raise ValueError(
-            f"D2LUTIL_DATA is {value!r}, which is not a folder; set it to the folder "
-            f"with the four files of Fashion-MNIST, or unset it."
+            f"D2LUTIL_DATA is {value!r}, which is not a folder with files of "
+            "Fashion-MNIST; set it to the folder with the four files, or unset it."
         )
     return [folder]
 
@@ -265,6 +265,15 @@ def _read_verified(path: Path, name: str) -> bytes:
     return content
 
 
+def _is_right(path: Path | None, name: str) -> bool:
+    """Tell whether a file is there and has the right content."""
+    try:
+        return path is not None and bool(_read_verified(path, name))
+    except DamagedFileError:
+        print(f"Fashion-MNIST: {path} is damaged and downloaded anew.")
+        return False
+
+
 def _parse(contents: list[bytes]) -> FashionMNIST:
     """Turn the files' content into arrays; the headers hold 4 and 2 numbers of 4 bytes.
 
@@ -287,14 +296,14 @@ def _parse(contents: list[bytes]) -> FashionMNIST:
 
 
 def _download_missing(folder: Path) -> None:
-    """Download those of the four files that the folder lacks.
+    """Download those of the four files that the folder lacks, or has but damaged.
 
     Raises:
         OSError: The folder cannot be written, or no mirror has a right file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in SHA256:
-        if not _find_file(folder, name):
+        if not _is_right(_find_file(folder, name), name):
             _download(name, folder)
 
 

@@ -232,6 +232,37 @@ def test_damaged_file_in_the_cache_is_named_and_the_next_source_used(
     assert content_of(folder) == before
 
 
+def test_damaged_file_in_the_cache_is_downloaded_anew(tmp_path, serve):
+    mirror = serve("answers")[0]
+    folder = fill(tmp_path / "cache", train_images_idx3_ubyte=b"")
+    assert num_train_images() == NUM_IMAGES
+    assert mirror.requests == [f"/{TRAIN_IMAGES}.gz"]
+    assert (
+        gzip.decompress(content_of(folder)[f"{TRAIN_IMAGES}.gz"])
+        == (CONTENTS[TRAIN_IMAGES])
+    )
+
+
+def test_damaged_file_in_the_cache_and_no_network_mean_the_sample(tmp_path, serve):
+    serve("404")
+    folder = fill(tmp_path / "cache", train_images_idx3_ubyte=b"")
+    before = content_of(folder)
+    assert num_train_images() == SAMPLE_SIZE
+    assert content_of(folder) == before
+
+
+def test_cache_that_cannot_be_read_is_not_used(tmp_path, monkeypatch, capsys):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    fill(tmp_path / "cache")
+    # As another user: root may read everything.
+    monkeypatch.setattr(fashion_mnist, "_read_folder", refuse)
+    assert num_train_images() == SAMPLE_SIZE
+    assert "cache is not used" in capsys.readouterr().out
+
+
 def test_folder_with_only_some_files_is_not_used(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
     folder = fill(tmp_path / "mine", train_labels_idx1_ubyte=None)
@@ -241,10 +272,15 @@ def test_folder_with_only_some_files_is_not_used(tmp_path, monkeypatch, capsys):
     assert "mine is not used as it lacks train-labels-idx1-ubyte" in said
 
 
-def test_environment_that_is_not_a_folder_is_an_error(monkeypatch):
-    monkeypatch.setenv("D2LUTIL_DATA", "nowhere")
-    with pytest.raises(ValueError, match=r"D2LUTIL_DATA is 'nowhere'.*not a folder"):
-        num_train_images()
+def test_environment_without_the_files_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "parent").mkdir()
+    fill(tmp_path / "parent" / "folder")
+    for value in ("nowhere", str(tmp_path / "parent")):
+        monkeypatch.setenv("D2LUTIL_DATA", value)
+        with pytest.raises(
+            ValueError, match=f"D2LUTIL_DATA is '{value}'.*not a folder"
+        ):
+            num_train_images()
 
 
 # Downloads.
