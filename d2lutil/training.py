@@ -212,7 +212,7 @@ def _accuracy(
             running = stand_in(net, parts[0][0])
         for X_part, y_part in parts:
             num_correct += _num_correct(running(X_part), y_part)
-            num_examples += y_part.size
+            num_examples += len(y_part)
     return num_correct / num_examples
 
 
@@ -233,6 +233,11 @@ def _as_list(ctx: Contexts) -> Sequence[mx.Context]:
 
 def _parts(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
     """Share a batch among the devices; labels get the type of the features."""
+    if len(y) < len(devices):
+        raise ValueError(
+            f"A batch of {len(y)} cannot be shared among {len(devices)} devices; "
+            "choose a batch size with a larger last batch, or use fewer devices."
+        )
     y = y.astype(X.dtype, copy=False)
     X_parts, y_parts = (
         gluon.utils.split_and_load(array, devices, even_split=False) for array in (X, y)
@@ -241,7 +246,9 @@ def _parts(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch
 
 
 def _num_correct(y_hat: nd.NDArray, y: nd.NDArray) -> float:
-    return float((y_hat.argmax(axis=1) == y).sum().asscalar())
+    """Count correct examples; one with several labels counts by their share."""
+    is_correct = y_hat.argmax(axis=1) == y.astype(y_hat.dtype, copy=False)
+    return float(is_correct.sum().asscalar()) * len(y) / y.size
 
 
 def _is_finite(net: gluon.Block) -> bool:
@@ -249,6 +256,7 @@ def _is_finite(net: gluon.Block) -> bool:
     return all(
         nd.contrib.isfinite(parameter.list_data()[0]).min().asscalar()
         for parameter in net.collect_params().values()
+        if parameter._data is not None
     )
 
 

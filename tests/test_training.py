@@ -120,6 +120,29 @@ def test_accuracy_without_a_device_is_measured_on_the_cpu():
     assert gb.evaluate_accuracy(data, FirstClass()) == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float64"])
+def test_accuracy_does_not_depend_on_the_type_of_the_features(dtype):
+    data = [(nd.zeros((3, 1), dtype=dtype), nd.array([0, 1, 0]))]
+    assert gb.evaluate_accuracy(data, FirstClass()) == pytest.approx(2 / 3)
+
+
+def test_examples_with_several_labels_count_by_their_share():
+    net = nn.Conv2D(2, kernel_size=1)
+    net.initialize(init.Zero())
+    # It says class 0 everywhere, which is right in 2 of 3 places.
+    data = [(nd.ones((2, 1, 1, 3)), nd.array([[[0, 0, 1]], [[1, 0, 0]]]))]
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0})
+    loss = gluon.loss.SoftmaxCrossEntropyLoss(axis=1)
+    history = gb.train(data, data, net, loss, trainer, mx.cpu(), num_epochs=1)
+    assert history.train_acc == history.test_acc == [pytest.approx(2 / 3)]
+
+
+def test_batch_smaller_than_the_number_of_devices_is_an_error():
+    data = [(nd.zeros((1, 1)), nd.zeros(1))]
+    with pytest.raises(ValueError, match=r"batch of 1 .* 2 devices; choose"):
+        gb.evaluate_accuracy(data, FirstClass(), [mx.cpu(0), mx.cpu(1)])
+
+
 # What is printed.
 
 
@@ -166,6 +189,23 @@ def test_numbers_that_are_not_finite_are_reported_once(capsys, hidden):
     assert [bool(EPOCH.fullmatch(line)) for line in lines] == [False, True, False, True]
     assert "no longer a finite number" in lines[2]
     assert "smaller than 0.5" in lines[2]
+
+
+class WithUnusedLayer(nn.Block):
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = nn.Dense(2), nn.Dense(2)
+
+    def forward(self, X: nd.NDArray) -> nd.NDArray:
+        return self.used(X)
+
+
+def test_layer_that_never_runs_has_no_numbers_to_report(capsys):
+    net = WithUnusedLayer()
+    net.initialize()
+    trainer = new_trainer(net.used)
+    gb.train_ch5(net, batches(), batches(), BATCH_SIZE, trainer, mx.cpu(), 1)
+    assert "no longer a finite number" not in capsys.readouterr().out
 
 
 def test_finite_numbers_are_not_reported(capsys):
