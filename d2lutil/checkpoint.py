@@ -231,8 +231,9 @@ class Checkpoint:
             if old != new:
                 raise CheckpointError(
                     f"The training saved in {self.folder} has another {name} ({old}, "
-                    f"not {new}); delete this folder, or choose another one with "
-                    "D2LUTIL_CHECKPOINT, to start anew."
+                    f"not {new}); to go on with it, run the whole notebook or program "
+                    "again as it was; to start anew, delete this folder or choose "
+                    "another one with D2LUTIL_CHECKPOINT."
                 )
 
     def _state(self, progress: Progress) -> dict[str, Any]:
@@ -370,15 +371,16 @@ def _arrays(net: gluon.Block) -> dict[str, nd.NDArray]:
 
 
 def _set_arrays(net: gluon.Block, values: dict[str, np.ndarray]) -> None:
-    blocks = _blocks(net)
-    for name, array in _arrays(net).items():
-        if name.startswith("parameter"):
-            array[:] = values[name]
-        else:
-            # A block may put another array, of another shape, into its attribute.
+    blocks, arrays = _blocks(net), _arrays(net)
+    ctx = next((array.context for array in arrays.values()), mx.cpu())
+    for name, value in values.items():
+        if name.startswith("parameter "):
+            arrays[name][:] = value
+        elif name.startswith("block "):
+            # A block may create this array as it trains, or change its shape.
             _, i, attribute = name.split(" ")
-            value = nd.array(values[name], array.context, values[name].dtype)
-            setattr(blocks[int(i)], attribute, value)
+            where = arrays[name].context if name in arrays else ctx
+            setattr(blocks[int(i)], attribute, nd.array(value, where, value.dtype))
 
 
 def _blocks(net: gluon.Block) -> list[gluon.Block]:

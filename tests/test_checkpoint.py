@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import mxnet as mx
@@ -160,15 +161,29 @@ class MovingMean(nn.Block):
         return X - self.mean
 
 
-def train_with_moving_mean(net: nn.Block, loader: Loader) -> History:
-    net._children["1"] = MovingMean()
+class LateMovingMean(MovingMean):
+    """Creates the moving mean when it first trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = None
+
+    def forward(self, X: nd.NDArray) -> nd.NDArray:
+        if self.mean is None and mx.autograd.is_training():
+            self.mean = nd.zeros((1, 4, 1, 1))
+        return X if self.mean is None else super().forward(X)
+
+
+def train_with(moving_mean: type[nn.Block], net: nn.Block, loader: Loader) -> History:
+    net._children["1"] = moving_mean()
     return train_ch5(net, loader)
 
 
 # Going on.
 
 TRAININGS = {
-    "array of a block": (CPU, train_with_moving_mean),
+    "array of a block": (CPU, partial(train_with, MovingMean)),
+    "late array of a block": (CPU, partial(train_with, LateMovingMean)),
     "train_ch5": (CPU, lambda net, loader: train_ch5(net, loader)),
     "adam": (CPU, lambda net, loader: train_ch5(net, loader, optimizer=ADAM)),
     "train": ([CPU], lambda net, loader: train(net, loader, [CPU])),
