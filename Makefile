@@ -20,9 +20,11 @@ BOOK_INSTALLED := .venv-book/.installed
 lab: $(INSTALLED)
 	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
 
-# Two workers with a thread each: threads that wait for a busy core slow both down.
+# Two workers with a thread each: threads that wait for a busy core slow both down. No
+# other setting of d2lutil in the shell reaches the tests.
 test: $(INSTALLED) lint
-	D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+	env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA \
+		D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
 # Drives JupyterLab in Chromium; skipped where the system has none.
 test-lab: $(INSTALLED)
@@ -45,7 +47,7 @@ TORCH_PYTHON ?= .venv/bin/python
 bench: $(INSTALLED)
 	@$(UV) sync --quiet --frozen --inexact --group bench
 	@.venv/bin/python -m benchmarks.run --rounds $(ROUNDS) \
-		--torch-python $(TORCH_PYTHON) $(NETS)
+		--torch-python "$(TORCH_PYTHON)" $(NETS)
 
 profile: $(INSTALLED)
 	@.venv/bin/python -m benchmarks.profile $(NETS)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import run
 from benchmarks.measure_loss import STEPS_PER_POINT
+from d2lutil.compile import has_bfloat16
 from d2lutil.device import processor_name
 
 FIGURE = Path(__file__).with_name("convergence.png")
@@ -59,6 +60,8 @@ def table(curves: Curves) -> str:
 def main() -> None:
     """Compare what the command line asks for; print a table and store the figure."""
     sections = run.sections_parser(__doc__).parse_args().sections
+    if not has_bfloat16():
+        sys.exit("This processor has no bfloat16 instructions: there is no loss in it.")
     curves = {section: measure(section) for section in sections}
     plot(curves).savefig(FIGURE, dpi=150)
     print(f"{datetime.date.today()}; {processor_name()}.\n\n{table(curves)}")

@@ -23,7 +23,10 @@ from benchmarks.steps import TASKS
 ROOT = Path(__file__).parents[1]
 
 # Variables that change threads, memory or what d2lutil does: only variants set them.
-SETTINGS = ("OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_TUNABLES", "D2LUTIL_")
+SETTINGS = (
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "TORCH_"),
+    *("MALLOC_", "GLIBC_TUNABLES", "MXNET_", "D2LUTIL_"),
+)
 
 # d2lutil leaves malloc alone where such a variable is set. This one's value is the
 # default of glibc; others, such as MALLOC_TOP_PAD_, fix the threshold for mmap too.
@@ -236,11 +239,14 @@ def measure_all(
 
 def torch_version(python: str) -> str | None:
     """Return the version of PyTorch that an interpreter imports, or None."""
-    run = subprocess.run(
-        [python, "-c", "import torch; print(torch.__version__)"],
-        capture_output=True,
-        text=True,
-    )
+    try:
+        run = subprocess.run(
+            [python, "-c", "import torch; print(torch.__version__)"],
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return None
     return None if run.returncode else run.stdout.strip()
 
 
@@ -279,6 +285,10 @@ def main() -> None:
         dtype: measure(sys.executable, "benchmarks.measure_peak", dtype)["gflops"]
         for dtype in ("float32", "bfloat16")
     }
+    if not limits["bfloat16"]:
+        # There, d2lutil computes in float32.
+        del limits["bfloat16"]
+        variants = [v for v in variants if v.is_torch or v.dtype != "bfloat16"]
     results = measure_all(sections, variants, arguments.rounds, arguments.torch_python)
     packages = [f"{name} {version(name)}" for name in ("mxnet", "gluonbook")]
     packages.append(f"torch {torch}" if torch else "PyTorch left out: not importable")
@@ -287,7 +297,11 @@ def main() -> None:
         f"{datetime.date.today()}; {_processor_name()}, {cores} core(s); "
         f"{', '.join(packages)}; median of {arguments.rounds} round(s). "
         f"Limit: {limits['float32']:.0f} GFLOP/s in float32, "
-        f"{limits['bfloat16']:.0f} in bfloat16.\n"
+        + (
+            f"{limits['bfloat16']:.0f} in bfloat16.\n"
+            if "bfloat16" in limits
+            else "no bfloat16 in d2lutil: the processor has no instructions.\n"
+        )
     )
     print(report(results, _multiply_adds(sections), limits))
 

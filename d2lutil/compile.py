@@ -38,7 +38,7 @@ def stand_in(net: gluon.Block, X: nd.NDArray) -> gluon.Block:
     dtype = dtype_asked_for()
     if not compilation_asked_for():
         return net
-    if dtype == "bfloat16" and not _has_bfloat16():
+    if dtype == "bfloat16" and not has_bfloat16():
         print("This processor has no bfloat16 instructions; float32 is used.")
         dtype = "float32"
     try:
@@ -68,7 +68,8 @@ def compile_network(
     """Compile a network into a block that shares its parameters.
 
     The network is run on a few examples while autograd records it. The recorded graph
-    becomes a `SymbolBlock` that is checked against the network, outputs and gradients.
+    becomes a `SymbolBlock` that is checked against the network, outputs and gradients;
+    in bfloat16 it is only seen to run.
     Running statistics and gradients are left as they were.
 
     Args:
@@ -106,9 +107,13 @@ def compile_network(
             raise CannotCompileError("it has no parameters")
         symbol = _with_onednn_operators(_load(graph), net, two)
         compiled = _symbol_block(symbol, net)
-        _check(compiled, net, two)
-    if dtype == "bfloat16":
-        return _symbol_block(_in_bfloat16(symbol), net)
+        with _random_numbers_kept():
+            _check(compiled, net, two)
+            if dtype == "bfloat16":
+                compiled = _symbol_block(_in_bfloat16(symbol), net)
+                # Where the device cannot compute it, this raises.
+                for array in _outputs_and_gradients(compiled, net, two):
+                    array.wait_to_read()
     return compiled
 
 
@@ -122,7 +127,7 @@ def _choice(variable: str, default: str, other: str) -> str:
     return value
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Tell whether Linux lists instructions for bfloat16 (x86-64 or Arm)."""
     cpu = Path("/proc/cpuinfo")
     words = cpu.read_text().split() if cpu.exists() else []
@@ -232,12 +237,9 @@ def _in_bfloat16(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
 
 def _check(compiled: gluon.Block, net: gluon.Block, X: nd.NDArray) -> None:
     """Compare outputs and gradients, in training mode, with the same random numbers."""
-    # The next random numbers depend on the user's seed, as they would without this.
-    next_seed = int(nd.random.randint(0, 2**31 - 1).asscalar())
     expected, actual = (
         _outputs_and_gradients(block, net, X) for block in (net, compiled)
     )
-    mx.random.seed(next_seed)
     # Rounding alone makes up a gradient that is 0, such as that of a bias before batch
     # normalisation; it is small against the other gradients.
     largest = max(array.abs().max().asscalar() for array in expected)
@@ -260,6 +262,16 @@ def _outputs_and_gradients(
         if parameter._data is not None and parameter.grad_req != "null"
     ]
     return [y.copy(), *gradients]
+
+
+@contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """Let the next random numbers depend on the user's seed, as without this."""
+    next_seed = int(nd.random.randint(0, 2**31 - 1).asscalar())
+    try:
+        yield
+    finally:
+        mx.random.seed(next_seed)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def test_result_is_images_per_second_of_the_median_step(capsys):
     ("dtype", "operand"), [("float32", "src_f32"), ("bfloat16", "src_bf16")]
 )
 def test_limit_is_that_of_products_in_the_type(dtype, operand):
-    if dtype == "bfloat16" and not compile._has_bfloat16():
+    if dtype == "bfloat16" and not compile.has_bfloat16():
         pytest.skip("the processor has no bfloat16 instructions")
     code = (
         "from benchmarks import measure_peak\n"
@@ -70,6 +70,10 @@ def test_limit_is_that_of_products_in_the_type(dtype, operand):
     products = re.findall(r"exec,cpu,inner_product,.*", log)
     assert len(products) == measure_peak.NUM_PRODUCTS * measure_peak.NUM_RUNS
     assert all(operand in product for product in products)
+
+
+def test_pytorch_of_an_interpreter_that_is_not_there_is_left_out():
+    assert run.torch_version("/no/such/python") is None
 
 
 def test_median_is_taken_of_each_number():

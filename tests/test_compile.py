@@ -377,7 +377,7 @@ def test_graph_that_gives_other_numbers_is_refused(monkeypatch, compiling, capsy
 
 
 @pytest.mark.skipif(
-    not compile._has_bfloat16(), reason="the processor has no bfloat16 instructions"
+    not compile.has_bfloat16(), reason="the processor has no bfloat16 instructions"
 )
 def test_bfloat16_learns_and_keeps_parameters_in_float32(conversions, capsys):
     net = initialized(without_dropout())
@@ -389,10 +389,22 @@ def test_bfloat16_learns_and_keeps_parameters_in_float32(conversions, capsys):
     assert net(batches()[0][0]).dtype == np.float32
 
 
+def test_network_runs_imperatively_where_its_graph_fails_in_bfloat16(
+    monkeypatch, capsys
+):
+    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
+    monkeypatch.setattr(compile, "has_bfloat16", lambda: True)
+    # As on a device without the operators: what fails, fails when it runs.
+    monkeypatch.setattr(compile, "_in_bfloat16", lambda symbol: symbol.reshape((7, 7)))
+    net = initialized(nn.Dense(10))
+    assert compile.stand_in(net, batches()[0][0]) is net
+    assert "MXNet cannot run its graph" in capsys.readouterr().out
+
+
 def test_processor_without_bfloat16_computes_in_float32(
     conversions, monkeypatch, capsys
 ):
-    monkeypatch.setattr(compile, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(compile, "has_bfloat16", lambda: False)
     net = initialized(without_dropout())
     assert isinstance(compile.stand_in(net, batches()[0][0]), gluon.SymbolBlock)
     assert conversions.num_calls == 0
