@@ -1,4 +1,4 @@
-"""Full-text search that finds any stretch of Chinese text, offline in the browser.
+"""Full-text search for any two or more Chinese characters, offline in the browser.
 
 Chinese is written without spaces, so the index holds every pair of neighbouring
 characters, and the browser cuts a query into pairs in the same way: a page is found

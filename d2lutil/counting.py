@@ -89,6 +89,8 @@ def network_cost(net: gluon.Block, input_shape: tuple[int, ...]) -> NetworkCost:
     gc.collect()
     net = copy.deepcopy(net)
     # Zeros, because drawing random numbers would change the caller's training.
+    for parameter in net.collect_params().values():
+        parameter.init = None
     net.initialize(init.Zero(), ctx=mx.cpu(), force_reinit=True)
     runs = []
     for layer, name in _layers(net).items():

@@ -28,7 +28,7 @@ def try_gpu() -> mx.Context:
 
 
 def try_all_gpus() -> list[mx.Context]:
-    """Return the GPUs on which a computation succeeds, or `[mx.cpu()]` without any.
+    """Return the GPUs before the first that fails to compute, or `[mx.cpu()]`.
 
     Mirrors `gluonbook.try_all_gpus`.
     """

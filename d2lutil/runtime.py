@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import sys
 
 from loky import cpu_count
@@ -20,7 +21,7 @@ def configure_threads() -> None:
     loads; where that was too early, a line on stderr says how to mend it.
     """
     cores = cpu_count(only_physical_cores=True)
-    mxnet_default = max(1, os.cpu_count() // 2)
+    mxnet_default = _mxnet_default()
     if (
         "mxnet" in sys.modules
         and "OMP_NUM_THREADS" not in os.environ
@@ -59,11 +60,22 @@ def configure_memory() -> None:
 def _use_threads(cores: int) -> None:
     """Let MXNet compute on every physical core this process may use.
 
-    MXNet starts with half of the logical processors as OpenMP threads, which leaves
-    half of a machine without hyper-threads idle. The number of cores respects CPU
-    affinity and container limits.
+    The number of cores respects CPU affinity and container limits.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+
+
+def _mxnet_default() -> int:
+    """Return how many OpenMP threads MXNet chooses by itself.
+
+    On x86-64 it takes half of the logical processors, which leaves half of a machine
+    without hyper-threads idle (src/engine/openmp.cc of MXNet).
+    """
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count()
+    return max(1, processors // 2) if platform.machine() == "x86_64" else processors
 
 
 def _sleep_soon() -> None:

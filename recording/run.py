@@ -95,9 +95,10 @@ def add_line(notebook: NotebookNode, date: datetime.date) -> None:
     cells = _training_cells(notebook)
     if not cells:
         raise RecordingError("It trains no network: `make execute` stores its outputs.")
-    [stream] = [o for o in cells[-1].outputs if o.get("name") == "stdout"]
-    num_threads = int(os.environ["OMP_NUM_THREADS"])
-    stream.text += (
+    streams = [o for o in cells[-1].outputs if o.get("name") == "stdout"]
+    # OpenMP allows a list here, one number for each level of nesting.
+    num_threads = int(os.environ["OMP_NUM_THREADS"].split(",")[0])
+    streams[-1].text += (
         f"recorded on {date}: {processor_name()}, {num_threads} "
         f"thread{'s' if num_threads > 1 else ''}, {_data_types(cells)}, "
         f"{_seconds(notebook):.0f} sec in total\n"

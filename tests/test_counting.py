@@ -3,7 +3,7 @@
 import mxnet as mx
 import numpy as np
 import pytest
-from mxnet import autograd, nd
+from mxnet import autograd, init, nd
 from mxnet.gluon import nn
 from mxnet.gluon.model_zoo import vision
 
@@ -153,6 +153,15 @@ def test_network_that_is_not_initialised_stays_so():
     # The same network can be built for another size of image afterwards.
     net.initialize()
     assert net(nd.zeros((1, 9))).shape == (1, 2)
+
+
+def test_layer_with_an_initialiser_of_its_own_draws_no_random_numbers():
+    net = sequential(nn.Dense(3, weight_initializer=init.Normal()))
+    mx.random.seed(0)
+    expected = nd.random.uniform(shape=3).asnumpy()
+    mx.random.seed(0)
+    gb.network_cost(net, (1, 5))
+    assert np.array_equal(nd.random.uniform(shape=3).asnumpy(), expected)
 
 
 def test_trained_network_keeps_its_parameters_and_random_numbers_their_order():

@@ -55,6 +55,11 @@ def test_fashion_images_are_shown_under_their_labels(edge):
         assert np.array_equal(shown(ax), image[0].asnumpy())
 
 
+def test_fashion_images_without_a_label_are_left_out():
+    gb.show_fashion_mnist(nd.zeros((3, 28, 28)), ["bag", "coat"])
+    assert [len(ax.get_images()) for ax in plt.gcf().axes] == [1, 1, 0]
+
+
 @pytest.mark.parametrize(("prefix", "text"), [(None, ""), ("Workload", "Workload ")])
 def test_benchmark_prints_the_time(capsys, prefix, text):
     with gb.Benchmark(prefix):

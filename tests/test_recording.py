@@ -102,6 +102,18 @@ def test_line_says_the_data_type_that_was_used(monkeypatch, expected, cells):
     assert f" 2 threads, {expected}, " in text(notebook)
 
 
+def test_line_follows_the_last_output_and_counts_the_outer_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    cell = training_cell()
+    cell.outputs[:0] = [
+        new_output("stream", name="stdout", text="Fashion-MNIST: a note\n"),
+        new_output("display_data", data={"text/html": ""}),
+    ]
+    run.add_line(new_notebook(cells=[cell]), datetime.date.today())
+    assert cell.outputs[0].text == "Fashion-MNIST: a note\n"
+    assert ", 2 threads, " in cell.outputs[2].text
+
+
 def test_notes_of_the_compiler_and_of_checkpoints_are_dropped():
     notes = f"{IMPERATIVE}{NO_BFLOAT16}Checkpoint 12 is damaged and not used.\n"
     notebook = new_notebook(cells=[training_cell(notes + EPOCHS), training_cell(notes)])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -60,6 +61,9 @@ COUNT_THREADS = """
 import ctypes
 print(ctypes.CDLL("libgomp.so.1").omp_get_max_threads())
 """
+with_gnu_openmp = pytest.mark.skipif(
+    sys.platform != "linux", reason="MXNet comes with another OpenMP"
+)
 
 
 def run_in_kernel(monkeypatch: pytest.MonkeyPatch, code: str) -> dict[str, str]:
@@ -71,11 +75,35 @@ def run_in_kernel(monkeypatch: pytest.MonkeyPatch, code: str) -> dict[str, str]:
     return {output.name: output.text for output in notebook.cells[0].outputs}
 
 
+@with_gnu_openmp
 def test_kernel_that_imports_d2lutil_first_uses_all_cores(monkeypatch):
     streams = run_in_kernel(
         monkeypatch, "import d2lutil\nimport mxnet\n" + COUNT_THREADS
     )
     assert streams == {"stdout": f"{loky.cpu_count(only_physical_cores=True)}\n"}
+
+
+@with_gnu_openmp
+def test_default_of_mxnet_is_known():
+    assert int(run_python("import mxnet\n" + COUNT_THREADS)) == (
+        runtime._mxnet_default()
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "num_processors", "expected"),
+    [("x86_64", 8, 4), ("x86_64", 1, 1), ("aarch64", 8, 8)],
+)
+def test_default_of_mxnet_counts_the_processors_of_the_process(
+    monkeypatch, machine, num_processors, expected
+):
+    processors = set(range(num_processors))
+    monkeypatch.setattr(
+        runtime.os, "sched_getaffinity", lambda _: processors, raising=False
+    )
+    monkeypatch.setattr(runtime.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(runtime.platform, "machine", lambda: machine)
+    assert runtime._mxnet_default() == expected
 
 
 def test_kernel_that_imports_mxnet_first_is_told_once(monkeypatch):
@@ -107,7 +135,7 @@ fill_32_mib(times=10)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
 """
 
-with_glibc = pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+with_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
 
 @with_glibc
