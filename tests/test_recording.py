@@ -239,6 +239,18 @@ def test_all_notebooks_are_recorded_one_after_the_other(monkeypatch):
     assert len(set(recorded)) == 8
 
 
+@pytest.mark.parametrize("name, noted", [("08-nin", True), ("solutions/08-nin", False)])
+def test_only_sections_that_are_recorded_note_their_history(monkeypatch, name, noted):
+    stored = []
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    monkeypatch.setattr(
+        run, "execute", lambda path: new_notebook(cells=[training_cell()])
+    )
+    monkeypatch.setattr(run, "store", lambda notebook, path: stored.append(notebook))
+    run._execute_all([name])
+    assert ("d2lutil" in stored[0].metadata) == noted
+
+
 def test_unknown_notebook_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.argv", ["run", "8-nin"])
     with pytest.raises(SystemExit, match="no notebook '8-nin'"):
