@@ -33,12 +33,12 @@ test-lab: $(INSTALLED)
 
 html: $(BOOK_INSTALLED)
 	rm -rf _build
-	.venv-book/bin/sphinx-build -q -W --keep-going -c book -d _build/doctrees \
+	.venv-book/bin/sphinx-build -q -W --keep-going -c editions/html -d _build/doctrees \
 		notebooks _build/html
 	@echo "The book: _build/html/index.html"
 
 test-html: html $(INSTALLED)
-	.venv/bin/pytest book $(ARGS)
+	.venv/bin/pytest tests/site $(ARGS)
 
 # TORCH_PYTHON=python3 is an interpreter that has PyTorch, if .venv has none.
 ROUNDS ?= 3

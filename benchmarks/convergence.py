@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from benchmarks import run
 from benchmarks.measure_loss import STEPS_PER_POINT
-from d2lutil.compile import has_bfloat16
 from d2lutil.device import processor_name
+from d2lutil.engine.static_graph import has_bfloat16
 
 FIGURE = Path(__file__).with_name("convergence.png")
 ENVIRONMENTS = {

@@ -16,7 +16,7 @@ import mxnet as mx
 from mxnet import nd, sym
 from mxnet.contrib import amp
 
-from d2lutil.compile import has_bfloat16
+from d2lutil.engine.static_graph import has_bfloat16
 
 SIZE = 4096
 NUM_PRODUCTS = 4

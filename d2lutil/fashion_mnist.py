@@ -1,4 +1,4 @@
-"""Find, verify, download and load the images of Fashion-MNIST.
+"""Load the images of Fashion-MNIST: the book's copy, or files of the user's own.
 
 Source: Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for
 benchmarking machine learning algorithms".
@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import numbers
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,41 +15,52 @@ from typing import NamedTuple
 
 import mxnet as mx
 import numpy as np
-import pooch
-import requests
 from mxnet import nd
 
-from d2lutil.scale import FULL, Scale, current_scale
+from d2lutil.settings import FULL, Scale, data_folder, run_scale
 
+# The folder of gluonbook, which downloaded into it; here it stands for "none given".
 DEFAULT_ROOT = os.path.join("~", ".mxnet", "datasets", "fashion-mnist")
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-SAMPLE_FOLDER = Path(__file__).parent / "data"
+BOOK_FOLDER = Path(__file__).parent / "data"
 
-# SHA-256 of the decompressed files: each mirror packs the same content differently.
-SHA256 = {
-    "train-images-idx3-ubyte": (
-        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+
+class DataFile(NamedTuple):
+    """What is known of one of the four files, decompressed."""
+
+    num_bytes: int
+    sha256: str
+    shape: tuple[int, ...]
+
+
+FILES = {
+    "train-images-idx3-ubyte": DataFile(
+        47_040_016,
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        (60_000, 28, 28, 1),
     ),
-    "train-labels-idx1-ubyte": (
-        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+    "train-labels-idx1-ubyte": DataFile(
+        60_008,
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        (60_000,),
     ),
-    "t10k-images-idx3-ubyte": (
-        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+    "t10k-images-idx3-ubyte": DataFile(
+        7_840_016,
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        (10_000, 28, 28, 1),
     ),
-    "t10k-labels-idx1-ubyte": (
-        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+    "t10k-labels-idx1-ubyte": DataFile(
+        10_008,
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        (10_000,),
     ),
 }
 
-# Each holds the four files, under their names and ".gz".
-MIRRORS = [
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/fashion-mnist",
-    "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/fashion-mnist",
-]
-# Seconds to wait for a connection, and for the next piece of a file.
-TIMEOUT = (5, 15)
+# What a run prints where it is not the book's; tests leave it out, by this pattern.
+DIFFERS = (
+    "Fashion-MNIST: {scale} scale, {num_train} + {num_test} images of {edge} x {edge} "
+    "pixels (asked: {num_train_asked} + {num_test_asked} of {edge_asked} x "
+    "{edge_asked}); D2LUTIL_SCALE=full gives the book's run"
+)
 
 TEXT_LABELS = [
     "t-shirt",
@@ -70,10 +80,6 @@ class DamagedFileError(ValueError):
     """A file is not the part of Fashion-MNIST that its name promises."""
 
 
-class DownloadError(OSError):
-    """No mirror delivered a file with the right content."""
-
-
 class FashionMNIST(NamedTuple):
     """Images as uint8 arrays (n, 28, 28, 1), labels as int32 arrays (n,)."""
 
@@ -86,15 +92,24 @@ class FashionMNIST(NamedTuple):
 class BatchLoader:
     """Iterate over images and labels in batches, as gluon's `DataLoader` does.
 
-    The images stay in memory as uint8 and are resized a batch at a time, which gives
-    the same numbers as gluon's `Resize` and `ToTensor` on every single image.
+    The images stay as uint8 and are resized a batch at a time, which gives the same
+    numbers as gluon's `Resize` and `ToTensor` on every single image.
 
     Args:
         images: uint8 array (num_images, height, width, num_channels).
-        labels: int32 array (num_images,).
+        labels: Array of whole numbers (num_images,).
         batch_size: Number of images per batch; the last batch may be smaller.
         resize: Edge length in pixels of the images to yield; None keeps theirs.
         shuffle: Whether to draw a new order, from `np.random`, for every pass.
+
+    Raises:
+        ValueError: An argument does not have this form.
+
+    Example:
+        >>> images = np.zeros((5, 28, 28, 1), np.uint8)
+        >>> loader = BatchLoader(images, np.arange(5), batch_size=2, resize=72)
+        >>> [X.shape for X, y in loader]
+        [(2, 1, 72, 72), (2, 1, 72, 72), (1, 1, 72, 72)]
     """
 
     def __init__(
@@ -105,6 +120,11 @@ class BatchLoader:
         resize: int | None = None,
         shuffle: bool = False,
     ) -> None:
+        _check_images(images, labels)
+        _check_positive_int("batch_size", batch_size)
+        if resize is not None:
+            _check_positive_int("resize", resize)
+
         self.images = images
         self.labels = labels
         self.batch_size = batch_size
@@ -120,6 +140,7 @@ class BatchLoader:
         order = np.arange(len(self.labels))
         if self.shuffle:
             np.random.shuffle(order)
+
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
             X = nd.array(self.images[batch], dtype=np.uint8)
@@ -133,10 +154,9 @@ def load_data_fashion_mnist(
 ) -> tuple[BatchLoader, BatchLoader]:
     """Return a shuffled loader of the training images and a loader of the test images.
 
-    The data come from the first of these that holds them: `root` if given, the folder
-    in `$D2LUTIL_DATA`, `~/.mxnet/datasets/fashion-mnist`, Debian's package
-    `dataset-fashion-mnist`, a download into `root`, the sample inside this package.
-    A download is tried only where the run needs more images than the sample holds.
+    The data are the book's copy. `root`, if given, and the folder in `$D2LUTIL_DATA`
+    go first where they hold the four files, compressed or not; where they hold none of
+    them, one printed line says so. Nothing is downloaded.
 
     The run scale (`D2LUTIL_SCALE`) sets how many images are used and at which
     resolution; one printed line says so whenever that differs from the whole dataset
@@ -145,21 +165,29 @@ def load_data_fashion_mnist(
     Args:
         batch_size: Number of images per batch.
         resize: Edge length of the images in pixels; None keeps their 28.
-        root: Folder of the dataset.
+        root: Folder of the dataset; the default stands for none.
 
     Raises:
         ValueError: `batch_size` or `resize` is not a positive whole number,
-            `D2LUTIL_SCALE` is unknown, `$D2LUTIL_DATA` is not a folder with files of
-            Fashion-MNIST, or a file in `root` or `$D2LUTIL_DATA` is damaged.
+            `D2LUTIL_SCALE` is unknown, or a folder holds only some of the files or a
+            damaged one.
+
+    Example:
+        >>> train_iter, test_iter = load_data_fashion_mnist(256)  # doctest: +ELLIPSIS
+        Fashion-MNIST: ... scale, ...
+        >>> for X, y in train_iter:
+        ...     break
+        >>> X.shape, y.shape
+        ((256, 1, 28, 28), (256,))
     """
     _check_positive_int("batch_size", batch_size)
     if resize is not None:
         _check_positive_int("resize", resize)
-    scale = current_scale()
+
+    scale = run_scale()
     pixels = scale.pixels.get(resize, resize)
-    data, origin = _find_data(Path(root).expanduser(), scale)
-    data = _balanced_part(data, scale)
-    _say_what_differs(data, scale, origin, resize, pixels)
+    data = _balanced_part(_read(_find_folder(root)), scale)
+    _say_what_differs(scale, resize, pixels)
     return (
         BatchLoader(
             data.train_images, data.train_labels, batch_size, pixels, shuffle=True
@@ -172,8 +200,25 @@ def get_fashion_mnist_labels(labels: Iterable[float]) -> list[str]:
     """Return the names of the classes 0 to 9.
 
     Mirrors `gluonbook.get_fashion_mnist_labels`.
+
+    Example:
+        >>> get_fashion_mnist_labels([0, 9])
+        ['t-shirt', 'ankle boot']
     """
     return [TEXT_LABELS[int(i)] for i in labels]
+
+
+def _check_images(images: np.ndarray, labels: np.ndarray) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            f"The images are {images.dtype} {images.shape}; give a uint8 array of the "
+            "shape (num_images, height, width, num_channels), none of them 0."
+        )
+    if np.shape(labels) != (len(images),):
+        raise ValueError(
+            f"The labels have the shape {np.shape(labels)}; give one label for each of "
+            f"the {len(images)} images."
+        )
 
 
 def _check_positive_int(name: str, value: object) -> None:
@@ -182,40 +227,25 @@ def _check_positive_int(name: str, value: object) -> None:
         raise ValueError(f"{name} is {value!r}; give a whole number greater than 0.")
 
 
-def _find_data(root: Path, scale: Scale) -> tuple[FashionMNIST, str]:
-    """Return the data of the first source that has them, and "" or "sample data"."""
-    default_root = Path(DEFAULT_ROOT).expanduser()
-    chosen_by_user = [root] if root != default_root else []
-    chosen_by_user += _folder_of_environment()
-    for folder in chosen_by_user:
-        if _is_complete(folder):
-            return _read_folder(folder), ""
-    for folder in (default_root, DEBIAN_FOLDER):
-        try:
-            if _is_complete(folder):
-                return _read_folder(folder), ""
-        except (DamagedFileError, OSError) as error:
-            print(f"Fashion-MNIST: {folder} is not used: {error}")
-    if scale == FULL:
-        try:
-            _download_missing(root)
-            return _read_folder(root), ""
-        except OSError as error:
-            print(f"Fashion-MNIST: no download into {root}: {error}")
-    return _read_sample(), "sample data"
-
-
-def _folder_of_environment() -> list[Path]:
-    value = os.environ.get("D2LUTIL_DATA")
-    if not value:
-        return []
-    folder = Path(value).expanduser()
-    if not any(_find_file(folder, name) for name in SHA256):
-        raise ValueError(
-            f"D2LUTIL_DATA is {value!r}, which is not a folder with files of "
-            "Fashion-MNIST; set it to the folder with the four files, or unset it."
+def _find_folder(root: str | os.PathLike) -> Path:
+    """Return the first folder that holds the four files: the user's, or the book's."""
+    root = Path(root)
+    given = [] if root == Path(DEFAULT_ROOT) else [root]
+    given += filter(None, [data_folder()])
+    for folder in (path.expanduser() for path in given):
+        missing = [name for name in FILES if not _find_file(folder, name)]
+        if not missing:
+            return folder
+        if len(missing) < len(FILES):
+            raise ValueError(
+                f"{folder} lacks {', '.join(missing)} of Fashion-MNIST; put the four "
+                "files there, or name another folder."
+            )
+        print(
+            f"Fashion-MNIST: {folder} holds none of its four files; "
+            "the book's copy is used."
         )
-    return [folder]
+    return BOOK_FOLDER
 
 
 def _find_file(folder: Path, name: str) -> Path | None:
@@ -226,111 +256,60 @@ def _find_file(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _is_complete(folder: Path) -> bool:
-    """Tell whether the folder has all four files; say so if it has only some."""
-    missing = [name for name in SHA256 if not _find_file(folder, name)]
-    if 0 < len(missing) < len(SHA256):
-        print(f"Fashion-MNIST: {folder} is not used as it lacks {', '.join(missing)}.")
-    return not missing
+def _read(folder: Path) -> FashionMNIST:
+    train_images, train_labels, test_images, test_labels = (
+        _read_file(folder, name) for name in FILES
+    )
+    return FashionMNIST(
+        train_images,
+        train_labels.astype(np.int32),
+        test_images,
+        test_labels.astype(np.int32),
+    )
 
 
-def _read_folder(folder: Path) -> FashionMNIST:
-    return _parse([_read_verified(_find_file(folder, name), name) for name in SHA256])
+def _read_file(folder: Path, name: str) -> np.ndarray:
+    """Return one file as an array: mapped into memory, unless it is compressed.
+
+    The book's own files are verified by its tests, not whenever they are used.
+    """
+    path = _find_file(folder, name)
+    if path is None:
+        raise DamagedFileError(f"{folder / name} is missing; fetch the book anew.")
+    if path.suffix == ".gz":
+        content = np.frombuffer(_decompress(path, name), np.uint8)
+    else:
+        content = np.memmap(path, np.uint8, mode="r") if path.stat().st_size else b""
+
+    is_whole = len(content) == FILES[name].num_bytes
+    if is_whole and folder != BOOK_FOLDER:
+        is_whole = hashlib.sha256(content).hexdigest() == FILES[name].sha256
+    if not is_whole:
+        raise DamagedFileError(
+            f"{path} is damaged (its content is not that of {name} in Fashion-MNIST); "
+            "replace it or remove it."
+        )
+
+    # A header of 4 bytes for the type and for each dimension comes before the numbers.
+    shape = FILES[name].shape
+    return content[-np.prod(shape) :].reshape(shape)
 
 
-def _read_sample() -> FashionMNIST:
-    return _parse([_read(SAMPLE_FOLDER / f"{name}.gz") for name in SHA256])
-
-
-def _read(path: Path) -> bytes:
-    """Return the decompressed content of a file that may be gzipped."""
-    content = path.read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
-        return content
+def _decompress(path: Path, name: str) -> bytes:
+    """Return the content of a compressed file, and never much more than it can be."""
     try:
-        return gzip.decompress(content)
+        with gzip.open(path) as file:
+            return file.read(FILES[name].num_bytes + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DamagedFileError(
             f"{path} is damaged ({error}); replace it or remove it."
         ) from error
 
 
-def _read_verified(path: Path, name: str) -> bytes:
-    content = _read(path)
-    if hashlib.sha256(content).hexdigest() != SHA256[name]:
-        raise DamagedFileError(
-            f"{path} is damaged (its content is not that of {name} in Fashion-MNIST); "
-            f"replace it or remove it."
-        )
-    return content
-
-
-def _is_right(path: Path | None, name: str) -> bool:
-    """Tell whether a file is there and has the right content."""
-    try:
-        return path is not None and bool(_read_verified(path, name))
-    except DamagedFileError:
-        print(f"Fashion-MNIST: {path} is damaged and downloaded anew.")
-        return False
-
-
-def _parse(contents: list[bytes]) -> FashionMNIST:
-    """Turn the files' content into arrays; the headers hold 4 and 2 numbers of 4 bytes.
-
-    What it gets has passed the check of content, so the headers are known to be right.
-    """
-    train_images, train_labels, test_images, test_labels = contents
-
-    def images(content: bytes) -> np.ndarray:
-        return np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28, 28, 1)
-
-    def labels(content: bytes) -> np.ndarray:
-        return np.frombuffer(content, np.uint8, offset=8).astype(np.int32)
-
-    return FashionMNIST(
-        images(train_images),
-        labels(train_labels),
-        images(test_images),
-        labels(test_labels),
-    )
-
-
-def _download_missing(folder: Path) -> None:
-    """Download those of the four files that the folder lacks, or has but damaged.
-
-    Raises:
-        OSError: The folder cannot be written, or no mirror has a right file.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in SHA256:
-        if not _is_right(_find_file(folder, name), name):
-            _download(name, folder)
-
-
-def _download(name: str, folder: Path) -> None:
-    """Fetch one file; under its final name it appears only with the right content."""
-    # Its notes name the temporary folder; the progress bar says enough.
-    pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
-    reasons = []
-    for mirror in MIRRORS:
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
-            try:
-                url = f"{mirror}/{name}.gz"
-                path = pooch.retrieve(
-                    url, None, f"{name}.gz", temporary, downloader=downloader
-                )
-                _read_verified(Path(path), name)
-            except (requests.RequestException, DamagedFileError) as error:
-                reasons.append(f"{mirror} ({type(error).__name__})")
-                continue
-            os.replace(path, folder / f"{name}.gz")
-            return
-    raise DownloadError(f"no mirror delivered {name}.gz: {', '.join(reasons)}.")
-
-
 def _balanced_part(data: FashionMNIST, scale: Scale) -> FashionMNIST:
     """Return the first images of each class, in the order of the files."""
+    if scale == FULL:
+        return data
     train = _first_of_each_class(data.train_labels, scale.num_train)
     test = _first_of_each_class(data.test_labels, scale.num_test)
     return FashionMNIST(
@@ -350,25 +329,18 @@ def _first_of_each_class(labels: np.ndarray, num_images: int) -> np.ndarray:
     return np.sort(np.concatenate(first))
 
 
-def _say_what_differs(
-    data: FashionMNIST,
-    scale: Scale,
-    origin: str,
-    resize: int | None,
-    pixels: int | None,
-) -> None:
+def _say_what_differs(scale: Scale, resize: int | None, pixels: int | None) -> None:
     """Print one line if the run is not the one that the book asks for."""
-    num_train, num_test = len(data.train_labels), len(data.test_labels)
     edge, edge_asked = pixels or 28, resize or 28
-    if (num_train, num_test, edge) == (FULL.num_train, FULL.num_test, edge_asked):
-        return
-    how = ", ".join(filter(None, (f"{scale.name} scale", origin)))
-    if scale == FULL:
-        cure = "put the four files into the folder D2LUTIL_DATA for the book's run"
-    else:
-        cure = "D2LUTIL_SCALE=full gives the book's run"
-    print(
-        f"Fashion-MNIST: {how}, {num_train} + {num_test} images of {edge} x {edge} "
-        f"pixels (asked: {FULL.num_train} + {FULL.num_test} of "
-        f"{edge_asked} x {edge_asked}); {cure}"
-    )
+    if scale != FULL or edge != edge_asked:
+        print(
+            DIFFERS.format(
+                scale=scale.name,
+                num_train=scale.num_train,
+                num_test=scale.num_test,
+                edge=edge,
+                num_train_asked=FULL.num_train,
+                num_test_asked=FULL.num_test,
+                edge_asked=edge_asked,
+            )
+        )

@@ -1,11 +1,20 @@
-"""What a training run measured, how far it is, and its learning curve."""
+"""What a training run measured: the line of an epoch, the curve, what was recorded."""
 
 import io
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from d2lutil.pages import sections
+
+# gluonbook's line for an epoch.
+EPOCH_LINE = (
+    "epoch {epoch}, loss {loss:.4f}, train acc {train_acc:.3f}, "
+    "test acc {test_acc:.3f}, time {seconds:.1f} sec"
+)
 
 
 @dataclass(repr=False)
@@ -30,6 +39,34 @@ class History:
         """Return a text that is the same for every run of that many epochs."""
         return f"History(num_epochs={len(self.loss)})"
 
+    def line(self, epoch: int) -> str:
+        """Return the line that is printed for an epoch, counted from 1.
+
+        Example:
+            >>> History([2.3], [0.1], [0.2], [1.5]).line(1)
+            'epoch 1, loss 2.3000, train acc 0.100, test acc 0.200, time 1.5 sec'
+        """
+        i = epoch - 1
+        return EPOCH_LINE.format(
+            epoch=epoch,
+            loss=self.loss[i],
+            train_acc=self.train_acc[i],
+            test_acc=self.test_acc[i],
+            seconds=self.seconds[i],
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> "History":
+        """Return the measurements in a text, from the lines that `line` makes.
+
+        Example:
+            >>> History.parse(History([2.3], [0.1], [0.2], [1.5]).line(1)).test_acc
+            [0.2]
+        """
+        pattern = re.compile(f"^{epoch_pattern()}$", re.MULTILINE)
+        rows = [map(float, numbers) for _, *numbers in pattern.findall(text)]
+        return cls(*map(list, zip(*rows, strict=True)))
+
     def plot(self) -> Figure:
         """Draw the learning curve: the loss, and beside it both accuracies."""
         # A figure of its own, because pyplot would show it a second time in Jupyter.
@@ -53,6 +90,41 @@ class History:
         figure.savefig(png, format="png", dpi=2 * figure.dpi)
         width, height = figure.get_size_inches() * figure.dpi
         return png.getvalue(), {"width": round(width), "height": round(height)}
+
+
+def epoch_pattern() -> str:
+    """Return a regular expression of an epoch's line, with a group for each number.
+
+    What is not finite is not part of it.
+    """
+    return re.sub(
+        r"\{\w+(?::\.(\d)f)?\}",
+        lambda field: rf"(\d+\.\d{{{field[1]}}})" if field[1] else r"(\d+)",
+        EPOCH_LINE,
+    )
+
+
+def recorded_history(name: str, scale: str = "lesson") -> History:
+    """Return what a section's own training printed when its notebook was stored.
+
+    Args:
+        name: Name of the notebook without its ending: "08-nin".
+        scale: Run scale of the training, lesson or full.
+
+    Raises:
+        ValueError: There is no such section, or no such run was stored in it.
+
+    Example:
+        >>> recorded_history("08-nin")
+        History(num_epochs=5)
+    """
+    noted = sections.read(name)["metadata"].get("d2lutil", {}).get("histories", {})
+    if scale not in noted:
+        there = ", ".join(noted) or "none"
+        raise ValueError(
+            f"The book holds no training of {name} at scale {scale}; there is: {there}."
+        )
+    return History(**noted[scale])
 
 
 @dataclass

@@ -13,19 +13,19 @@ import mxnet as mx
 from mxnet import autograd, gluon, nd
 from mxnet.gluon.loss import SoftmaxCrossEntropyLoss
 
-from d2lutil.checkpoint import (
+from d2lutil.engine.checkpoint import (
     Checkpoint,
     NoCheckpoint,
-    description,
+    data_settings,
+    describe,
+    environment_settings,
     first_batch,
-    folder_asked_for,
-    settings_of_data,
-    settings_of_environment,
-    settings_of_network,
+    network_settings,
 )
-from d2lutil.compile import stand_in
+from d2lutil.engine.static_graph import compiled_if_asked
 from d2lutil.history import History, Progress
 from d2lutil.progress import progress_bar, progress_output
+from d2lutil.settings import checkpoint_folder
 
 Batches = Iterable[tuple[nd.NDArray, nd.NDArray]]
 Contexts = mx.Context | Sequence[mx.Context]
@@ -135,16 +135,16 @@ def _train(
     print("training on", ctx)
     devices = _as_list(ctx)
     checkpoint, running = NoCheckpoint(), None
-    if folder := folder_asked_for():
-        batch = _parts(*first_batch(train_iter), devices)
+    if folder := checkpoint_folder():
+        batch = _split_batch(*first_batch(train_iter), devices)
         settings = {
-            **settings_of_network(net, batch[0][0]),
-            **settings_of_data(train_iter, batch),
-            "optimizer": description(trainer.optimizer),
-            "loss": description(loss),
+            **network_settings(net, batch[0][0]),
+            **data_settings(train_iter, batch),
+            "optimizer": describe(trainer.optimizer),
+            "loss": describe(loss),
             "batch size": batch_size,
             "number of epochs": num_epochs,
-            **settings_of_environment(),
+            **environment_settings(),
         }
         running = _running(net, batch)
         checkpoint = Checkpoint(folder, settings, net, trainer)
@@ -162,7 +162,7 @@ def _train(
             done=progress.num_batches,
         ) as batches:
             for X, y in batches:
-                batch = _parts(X, y, devices)
+                batch = _split_batch(X, y, devices)
                 if running is None:
                     running = _running(net, batch)
                 progress.add_batch(
@@ -185,7 +185,7 @@ def _train(
 def _running(net: gluon.Block, batch: Batch) -> gluon.Block:
     """Return what is trained in place of the network, which may be the network."""
     with autograd.train_mode():
-        return stand_in(net, batch[0][0])
+        return compiled_if_asked(net, batch[0][0])
 
 
 def _step(
@@ -207,9 +207,9 @@ def _accuracy(
     """Evaluate the network, or what already runs in its place."""
     num_correct, num_examples = 0.0, 0
     for X, y in data_iter:
-        parts = _parts(X, y, _as_list(ctx))
+        parts = _split_batch(X, y, _as_list(ctx))
         if running is None:
-            running = stand_in(net, parts[0][0])
+            running = compiled_if_asked(net, parts[0][0])
         for X_part, y_part in parts:
             num_correct += _num_correct(running(X_part), y_part)
             num_examples += len(y_part)
@@ -231,7 +231,7 @@ def _as_list(ctx: Contexts) -> Sequence[mx.Context]:
     return [ctx] if isinstance(ctx, mx.Context) else ctx
 
 
-def _parts(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
+def _split_batch(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
     """Share a batch among the devices; labels get the type of the features."""
     if len(y) < len(devices):
         raise ValueError(
@@ -265,11 +265,7 @@ def _lines_of_epoch(
 ) -> list[str]:
     """Return what is to be printed for the epoch that just ended."""
     history = progress.history
-    lines = [
-        f"epoch {len(history.loss)}, loss {history.loss[-1]:.4f}, "
-        f"train acc {history.train_acc[-1]:.3f}, test acc {history.test_acc[-1]:.3f}, "
-        f"time {history.seconds[-1]:.1f} sec"
-    ]
+    lines = [history.line(len(history.loss))]
     if progress.is_finite and not (math.isfinite(history.loss[-1]) and _is_finite(net)):
         progress.is_finite = False
         lines.append(

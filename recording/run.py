@@ -1,8 +1,9 @@
 """Execute notebooks and store their outputs: `make execute` and `make record`.
 
 A recording is the book's run: scale full, which takes hours on a processor. It is saved
-while it runs (see d2lutil/checkpoint.py), so that the same command goes on where it was
-stopped. Outputs are stored when the whole notebook was executed without an error.
+while it runs (see d2lutil/engine/checkpoint.py), so that the same command goes on where
+it was stopped. Outputs are stored when the whole notebook was executed without an
+error.
 """
 
 import argparse
@@ -10,7 +11,8 @@ import datetime
 import os
 import re
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
@@ -18,15 +20,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from d2lutil import load_data_fashion_mnist
-from d2lutil.compile import compilation_asked_for, dtype_asked_for
+from d2lutil import settings
 from d2lutil.device import processor_name
-from d2lutil.history import History
-from d2lutil.scale import FULL, SMOKE, current_scale
+from d2lutil.engine.checkpoint import IS_DAMAGED
+from d2lutil.engine.static_graph import RUNS_IMPERATIVELY, USES_FLOAT32
+from d2lutil.history import EPOCH_LINE, History
+from d2lutil.pages import sections
+from d2lutil.settings import FULL, SMOKE, run_scale
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = ROOT / "notebooks"
-CHECKPOINTS = ROOT / ".checkpoints"
+CHECKPOINTS = Path(__file__).parents[1] / ".checkpoints"
 
 # The notebooks that train a network at length, the cheapest first.
 RECORDED = [
@@ -40,17 +42,11 @@ RECORDED = [
     "06-alexnet",
 ]
 
-# The groups are the numbers of a `History`, in its order.
-_EPOCH = re.compile(
-    r"^epoch \d+, loss (.+), train acc (.+), test acc (.+), time (.+) sec$",
-    re.MULTILINE,
-)
 # What training prints because of how it is run, in a recording only.
-_NOTES = re.compile(
-    r"^(?:The network runs imperatively, not compiled: .*"
-    r"|This processor has no bfloat16 instructions; float32 is used\."
-    r"|Checkpoint \d+ is damaged and not used\.)\n",
-    re.MULTILINE,
+NOTES = [RUNS_IMPERATIVELY, USES_FLOAT32, IS_DAMAGED]
+
+RECORDED_LINE = (
+    "recorded on {date}: {processor}, {threads}, {dtypes}, {seconds:.0f} sec in total\n"
 )
 
 
@@ -58,12 +54,49 @@ class RecordingError(Exception):
     """The reason why nothing is stored."""
 
 
-def execute(path: Path) -> NotebookNode:
+@dataclass(frozen=True)
+class Options:
+    """How a recording is made, as far as the command can choose.
+
+    Attributes:
+        compiles: Whether networks are trained as static graphs.
+        dtype: Type that these compute in, float32 or bfloat16.
+        num_threads: Number of threads that MXNet computes with.
+        checkpoint: Folder for the trainings of the notebook.
+    """
+
+    compiles: bool
+    dtype: str
+    num_threads: int
+    checkpoint: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that tell a kernel so."""
+        return {
+            "D2LUTIL_SCALE": FULL.name,
+            "D2LUTIL_COMPILE": "1" if self.compiles else "0",
+            "D2LUTIL_DTYPE": self.dtype,
+            "D2LUTIL_CHECKPOINT": str(self.checkpoint),
+            "OMP_NUM_THREADS": str(self.num_threads),
+        }
+
+
+def execute(path: Path, environment: Mapping[str, str] = {}) -> NotebookNode:
     """Return the notebook, executed from a fresh kernel.
 
+    Args:
+        path: Notebook.
+        environment: Variables that are set for the kernel, besides those of this
+            process.
+
     Raises:
-        RecordingError: A cell failed.
+        RecordingError: A cell failed, or the notebook could not be stored afterwards.
     """
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise RecordingError(
+            f"{path.name} is not executed: it belongs to another user, or its folder "
+            "does, and its outputs could not be stored."
+        )
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -73,20 +106,25 @@ def execute(path: Path) -> NotebookNode:
         resources={"metadata": {"path": path.parent}},
     )
     try:
-        return client.execute()
+        return client.execute(env={**os.environ, **environment})
     except (CellExecutionError, DeadKernelError) as error:
         raise RecordingError(f"{path.name} is not stored: {error}") from error
 
 
 def note_history(notebook: NotebookNode, scale: str) -> None:
-    """Note in the metadata what the last training of the book's own cells printed."""
+    """Note in the metadata what the last training of the book's own cells printed.
+
+    Raises:
+        RecordingError: It diverged.
+    """
     cells = _training_cells(notebook)
     if cells:
+        history = _history(cells[-1])
         noted = notebook.metadata.setdefault("d2lutil", {})
-        noted.setdefault("histories", {})[scale] = asdict(_history(cells[-1]))
+        noted.setdefault("histories", {})[scale] = asdict(history)
 
 
-def add_line(notebook: NotebookNode, date: datetime.date) -> None:
+def add_line(notebook: NotebookNode, options: Options, date: datetime.date) -> None:
     """Add a line to the last training's output that says how it was recorded.
 
     Raises:
@@ -96,27 +134,39 @@ def add_line(notebook: NotebookNode, date: datetime.date) -> None:
     if not cells:
         raise RecordingError("It trains no network: `make execute` stores its outputs.")
     streams = [o for o in cells[-1].outputs if o.get("name") == "stdout"]
-    # OpenMP allows a list here, one number for each level of nesting.
-    num_threads = int(os.environ["OMP_NUM_THREADS"].split(",")[0])
-    streams[-1].text += (
-        f"recorded on {date}: {processor_name()}, {num_threads} "
-        f"thread{'s' if num_threads > 1 else ''}, {_data_types(cells)}, "
-        f"{_seconds(notebook):.0f} sec in total\n"
+    n = options.num_threads
+    streams[-1].text += RECORDED_LINE.format(
+        date=date,
+        processor=processor_name(),
+        threads=f"{n} thread{'s' if n > 1 else ''}",
+        dtypes=_data_types(cells, options),
+        seconds=sum(sum(_history(cell).seconds) for cell in _code_cells(notebook)),
     )
 
 
 def drop_notes(notebook: NotebookNode) -> None:
     """Leave out what the notebook would not print if it were not recorded."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
+    notes = re.compile(f"^(?:{'|'.join(map(pattern, NOTES))})\n", re.MULTILINE)
+    for cell in _code_cells(notebook):
+        for output in cell.outputs:
             if "text" in output:
-                output.text = _NOTES.sub("", output.text)
-        if "outputs" in cell:
-            cell.outputs = [o for o in cell.outputs if o.get("text") != ""]
+                output.text = notes.sub("", output.text)
+        cell.outputs = [o for o in cell.outputs if o.get("text") != ""]
+
+
+def pattern(sentence: str) -> str:
+    """Return a regular expression that finds what `sentence.format(...)` makes."""
+    return re.sub(r"\\\{[^{}]*\\\}", ".*", re.escape(sentence))
 
 
 def store(notebook: NotebookNode, path: Path) -> None:
-    """Write a notebook in place of the one that is there, or leave that as it is."""
+    """Write a notebook in place of the one that is there, or leave that as it is.
+
+    The digest of its outputs goes into its metadata, where a test finds it again.
+    """
+    if _code_cells(notebook):
+        noted = notebook.metadata.setdefault("d2lutil", {})
+        noted["outputs"] = sections.outputs_digest(notebook)
     unfinished = path.with_suffix(".tmp")
     try:
         nbformat.write(notebook, unfinished)
@@ -125,21 +175,17 @@ def store(notebook: NotebookNode, path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def record(path: Path, checkpoint: Path) -> None:
+def record(path: Path, options: Options) -> None:
     """Execute a notebook, saving its trainings as they go, and store its outputs.
 
-    Args:
-        path: Notebook.
-        checkpoint: Folder for its trainings.
-
     Raises:
-        RecordingError: A cell failed, or the notebook trains nothing.
+        RecordingError: A cell failed, the notebook trains nothing, or its training
+            diverged.
     """
-    os.environ["D2LUTIL_CHECKPOINT"] = str(checkpoint)
-    notebook = execute(path)
-    add_line(notebook, _date(checkpoint))
+    notebook = execute(path, options.environment())
+    add_line(notebook, options, _date(options.checkpoint))
     drop_notes(notebook)
-    note_history(notebook, current_scale().name)
+    note_history(notebook, FULL.name)
     store(notebook, path)
 
 
@@ -156,23 +202,24 @@ def main() -> None:
             _record_all(arguments.names or RECORDED)
         else:
             _execute_all(arguments.names)
-    except RecordingError as error:
+    except (RecordingError, ValueError) as error:
         sys.exit(str(error))
 
 
 def _record_all(names: list[str]) -> None:
-    os.environ["D2LUTIL_SCALE"] = FULL.name
-    os.environ.setdefault("D2LUTIL_COMPILE", "1")
-    train_iter, _ = load_data_fashion_mnist(batch_size=1)
-    if len(train_iter) < FULL.num_train:
-        raise RecordingError("Nothing is recorded without the whole of Fashion-MNIST.")
     for name in names:
+        options = Options(
+            compiles=settings.compiles_networks(default="1"),
+            dtype=settings.compute_dtype(),
+            num_threads=settings.num_threads(),
+            checkpoint=CHECKPOINTS / name,
+        )
         print(f"Recording {name}.", flush=True)
-        record(_path(name), CHECKPOINTS / name)
+        record(_path(name), options)
 
 
 def _execute_all(names: list[str]) -> None:
-    scale = current_scale()
+    scale = run_scale()
     for name in names:
         notebook = execute(_path(name))
         if scale != SMOKE and name in RECORDED:
@@ -181,49 +228,53 @@ def _execute_all(names: list[str]) -> None:
 
 
 def _path(name: str) -> Path:
-    path = NOTEBOOKS / f"{name}.ipynb"
+    path = sections.path(name)
     if not path.exists():
         raise RecordingError(f"There is no notebook {name!r}.")
     return path
+
+
+def _num_epochs(text: str) -> int:
+    """Return how many lines of epochs there are, also of those without finite loss."""
+    start = pattern(EPOCH_LINE.partition("{loss")[0])
+    return len(re.findall(f"^{start}", text, re.MULTILINE))
+
+
+def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return sections.code_cells(notebook)
 
 
 def _training_cells(notebook: NotebookNode) -> list[NotebookNode]:
     """Return the book's own cells that printed an epoch."""
     return [
         cell
-        for cell in notebook.cells
-        if "extra" not in cell.metadata.get("tags", []) and _EPOCH.search(_text(cell))
+        for cell in _code_cells(notebook)
+        if not sections.is_added(cell) and _num_epochs(sections.printed(cell))
     ]
 
 
-def _text(cell: NotebookNode) -> str:
-    return "".join(output.get("text", "") for output in cell.get("outputs", []))
-
-
-def _data_types(cells: list[NotebookNode]) -> str:
+def _data_types(cells: list[NotebookNode], options: Options) -> str:
     """Return what the cells computed in."""
-    return " and ".join(sorted(set(map(_data_type, cells))))
+    return " and ".join(sorted({_data_type(cell, options) for cell in cells}))
 
 
-def _data_type(cell: NotebookNode) -> str:
+def _data_type(cell: NotebookNode, options: Options) -> str:
     # Only d2lutil's training compiles networks, and it says where it cannot.
-    text = _text(cell)
-    uses_d2lutil = "gb.train" in cell.source and "runs imperatively" not in text
-    if not (uses_d2lutil and compilation_asked_for()):
+    text = sections.printed(cell)
+    runs_imperatively = re.search(pattern(RUNS_IMPERATIVELY), text)
+    if not options.compiles or "gb.train" not in cell.source or runs_imperatively:
         return "float32"
-    dtype = "float32" if "float32 is used" in text else dtype_asked_for()
+    dtype = "float32" if USES_FLOAT32 in text else options.dtype
     return f"{dtype} (compiled)"
 
 
 def _history(cell: NotebookNode) -> History:
     """Return what the training of a cell printed."""
-    columns = zip(*_EPOCH.findall(_text(cell)), strict=True)
-    return History(*([float(number) for number in column] for column in columns))
-
-
-def _seconds(notebook: NotebookNode) -> float:
-    """Return how long all trainings of the notebook took."""
-    return sum(sum(_history(cell).seconds) for cell in notebook.cells)
+    text = sections.printed(cell)
+    history = History.parse(text)
+    if len(history.loss) != _num_epochs(text):
+        raise RecordingError("A training diverged: nothing is stored.")
+    return history
 
 
 def _date(checkpoint: Path) -> datetime.date:

@@ -1,0 +1,1 @@
+"""What works on the notebooks of the book."""

@@ -1,0 +1,66 @@
+"""Protects: the same thing has the same name in every notebook, figure and README."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.book.reading import FIGURES, PATHS, ROOT, name_of, read
+
+TEXTS = [ROOT / "README.zh-CN.md", *PATHS, *FIGURES]
+
+# The preferred term, and patterns of those that are not used for it.
+TERMS = {
+    "卷积层": ["褶积", "卷基层"],
+    "全连接层": ["全链接", "全联接", "密集层"],
+    "池化层": ["汇聚层", "汇聚操作", "池化操作", "下采样层"],
+    "步幅": ["步长", "步距"],
+    "填充": ["补零", "填补", "补边"],
+    "通道": ["信道", "频道"],
+    "激活函数": ["激励函数", "启动函数", "活化函数"],
+    "批量归一化": ["批标准化", "批归一化", "批规范化", "批量标准化", "批量规范化"],
+    "丢弃法": ["随机失活", "暂退法", "丢弃层"],
+    "残差块": ["残差单元", "残差模块"],
+    "稠密块": ["密集块", "稠密模块"],
+    "稠密连接": ["密集连接"],
+    "过渡层": ["转换层", "过度层", "过渡块"],
+    "跨层连接": ["跳跃连接", "跳接", "捷径", "短路连接"],
+    "连结": ["拼接", "串接"],
+    "超参数": ["超参(?!数)"],
+    "迭代周期": ["(?<!迭代)周期", "轮次", "轮数", "纪元"],
+    "学习率": ["学习速率"],
+    "偏差": ["偏置"],
+    "特征图": ["特征映射", "特征图谱"],
+    "感受野": ["感知野", "感知域", "接受域"],
+    "准确率": ["(?:训练|测试|分类)精度", "正确率"],
+    "批量大小": ["批次", "批大小"],
+    "图像": ["图片"],
+    "默认": ["缺省"],
+    "AlexNet": ["AlextNet", "Alexnet"],
+    "GoogLeNet": ["GoodleNet", "GoogleNet", "Googlenet"],
+    "ResNet": ["Resnet", "RESNET"],
+    "DenseNet": ["Densenet"],
+    "NiN": [r"\bNin\b", r"\bNIN\b"],
+    "MXNet": ["MxNet", "Mxnet"],
+    "Fashion-MNIST": ["FashionMNIST", "Fashion MNIST", "fashion-MNIST"],
+    "JupyterLab": ["Jupyter Lab"],
+}
+
+
+def text_of(path: Path) -> str:
+    """Return what a reader reads: the cells of a notebook, or the whole file."""
+    if path.suffix == ".ipynb":
+        cells = read(path).cells
+        return "\n".join(cell.source for cell in cells)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_terms_are_those_of_the_list(path):
+    text = text_of(path)
+    found = {
+        f"{match[0]} (use {preferred})"
+        for preferred, rejected in TERMS.items()
+        for match in re.finditer("|".join(rejected), text)
+    }
+    assert not found

@@ -1,0 +1,201 @@
+"""Protects: `make bench` times what it says, and its table holds what was measured."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import d2lutil as gb
+from benchmarks import measure_loss, measure_peak, profile, run, steps
+from d2lutil import compile
+from tests.book.reading import NOTEBOOKS, code_cells, read
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until the test moves it."""
+    now = [0.0]
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        # Steps of 2 s: 3 s are over after two of them.
+        ([8, 9, 2, 2, 7], [2, 2]),
+        # Long steps: at least two.
+        ([8, 9, 5, 6, 7], [5, 6]),
+        ([8, 9, 1, 1, 0.5, 0.25, 0.25, 7], [1, 1, 0.5, 0.25, 0.25]),
+    ],
+)
+def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
+    clock, seconds, expected
+):
+    batches = steps.TimedBatches(("X", "y"), wait=list)
+    for batch, duration in zip(batches, seconds, strict=False):
+        assert batch == ("X", "y")
+        clock[0] += duration
+    assert batches.step_seconds == expected
+
+
+def test_result_is_images_per_second_of_the_median_step(capsys):
+    batches = steps.TimedBatches(("X", "y"), wait=list)
+    batches.times = [0, 9, 18, 20, 24, 32]
+    steps.print_result(steps.Task(128, 224, 0.1), batches)
+    assert '"images_per_second": 32.0' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("dtype", "operand"), [("float32", "src_f32"), ("bfloat16", "src_bf16")]
+)
+def test_limit_is_that_of_products_in_the_type(dtype, operand):
+    if dtype == "bfloat16" and not compile.has_bfloat16():
+        pytest.skip("the processor has no bfloat16 instructions")
+    code = (
+        "from benchmarks import measure_peak\n"
+        "measure_peak.SIZE = 64\n"
+        f"assert measure_peak.measure({dtype!r}) > 0"
+    )
+    log = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=run.ROOT,
+        env=os.environ | {"DNNL_VERBOSE": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    products = re.findall(r"exec,cpu,inner_product,.*", log)
+    assert len(products) == measure_peak.NUM_PRODUCTS * measure_peak.NUM_RUNS
+    assert all(operand in product for product in products)
+
+
+def test_pytorch_of_an_interpreter_that_is_not_there_is_left_out():
+    assert run.torch_version("/no/such/python") is None
+
+
+def test_median_is_taken_of_each_number():
+    rounds = [run.Result(3, 10), run.Result(1, 20), run.Result(2, 90)]
+    assert run.median_result(rounds) == run.Result(2, 20)
+
+
+def test_report_holds_speed_memory_and_share():
+    bfloat16 = next(v for v in run.VARIANTS if v.dtype == "bfloat16")
+    results = {
+        ("08-nin", run.GLUONBOOK): run.Result(10, 1000),
+        ("08-nin", bfloat16): run.Result(25, 500),
+    }
+    # 6e9 operations per image; 10 and 25 images per second.
+    text = run.report(results, {"08-nin": 10**9}, {"float32": 100, "bfloat16": 200})
+    assert [line.split(" | ") for line in text.splitlines() if "d2lutil" in line] == [
+        [f"| {bfloat16.name}", "25.0 (2.50×) |"],
+        [f"| {bfloat16.name}", "500 |"],
+        [f"| {bfloat16.name}", "75% |"],
+    ]
+    assert "| gluonbook | 10.0 (1.00×) |" in text
+    assert "| gluonbook | 60% |" in text
+
+
+def test_bfloat16_is_compared_with_the_higher_limit():
+    bfloat16 = next(v for v in run.VARIANTS if v.dtype == "bfloat16")
+    results = {("a", v): run.Result(10, 1) for v in (run.GLUONBOOK, bfloat16)}
+    text = run.report(results, {"a": 10**9}, {"float32": 100, "bfloat16": 50})
+    assert f"| {bfloat16.name} | 60% |" in text
+
+
+def test_settings_of_the_caller_do_not_reach_a_measurement(tmp_path, monkeypatch):
+    code = "import json, os; print('noise'); print(json.dumps(dict(os.environ)))"
+    (tmp_path / "show_environment.py").write_text(code)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
+    environment = run.measure(sys.executable, "show_environment", D2LUTIL_COMPILE="1")
+    assert environment["D2LUTIL_COMPILE"] == "1"
+    assert not {"OMP_NUM_THREADS", "MALLOC_ARENA_MAX"} & environment.keys()
+
+
+def test_measurement_that_fails_says_why():
+    with pytest.raises(RuntimeError, match="No module named no_such_program"):
+        run.measure(sys.executable, "no_such_program")
+
+
+def test_interpreter_without_pytorch_is_recognised(tmp_path):
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    assert run.torch_version(str(tmp_path / "python")) is None
+
+
+@pytest.mark.parametrize("section", steps.TASKS)
+def test_torch_network_has_the_parameters_of_the_section(section):
+    pytest.importorskip("torch")
+    from benchmarks.torch_networks import network
+
+    pixels = steps.TASKS[section].pixels
+    cost = gb.network_cost(gb.load_section(section).net, (1, 1, pixels, pixels))
+    parameters = network(section).parameters()
+    assert sum(p.numel() for p in parameters) == cost.num_parameters
+
+
+def test_profile_holds_the_kernels_of_the_last_step():
+    log = """
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,forward_training,,,,mb1,100
+    step,10.0
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,forward_training,,,,mb1,50
+    step,11.0
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,forward_training,,,,mb1,40
+    dnnl_verbose,exec,cpu,reorder,jit:blk,undef,,,,64x1x7x7,1.5
+    dnnl_verbose,exec,cpu,convolution,jit:avx512,backward_data,,,,mb1,60
+    step,11.25
+    dnnl_verbose,exec,cpu,softmax,jit:avx512,forward,,,,2x10,9
+    """
+    times = profile.milliseconds(log.splitlines())
+    assert times == {
+        "convolution": 100,
+        "reorder": 1.5,
+        profile.REST: 148.5,
+        profile.STEP: 250,
+    }
+    lines = profile.table("milliseconds", {"08-nin": times}).splitlines()
+    assert lines[2:] == [
+        "| convolution | 100 |",
+        "| reorder | 2 |",
+        "| outside oneDNN | 148 |",
+        "| the step | 250 |",
+    ]
+
+
+def test_marks_lie_around_each_step(clock, capsys):
+    batches = steps.MarkedBatches(("X", "y"), wait=lambda: print("done"))
+    for _ in batches:
+        clock[0] += 2.0
+        print("computing")
+    lines = capsys.readouterr().out.split()
+    step = ["computing", "done"]
+    assert lines[:6] == ["step,0.0", *step, "step,2.0", *step]
+    assert lines[-1] == f"step,{2.0 * steps.NUM_MARKED_STEPS}"
+
+
+def test_stretches_go_on_where_the_last_one_ended(monkeypatch):
+    monkeypatch.setattr(measure_loss, "STEPS_PER_POINT", 2)
+    stretches = measure_loss.Stretches([1, 2, 3])
+    assert [list(stretches) for _ in range(4)] == [[1, 2], [3, 1], [2, 3], [1, 2]]
+
+
+@pytest.mark.parametrize("section", steps.TASKS)
+def test_tasks_have_the_settings_of_the_section(section):
+    notebook = read(NOTEBOOKS / f"{section}.ipynb")
+    source = "\n".join(cell.source for cell in code_cells(notebook))
+    lr, batch_size = re.search(
+        r"lr, num_epochs, batch_size, ctx = (\S+), \d+, (\d+)", source
+    ).groups()
+    pixels = re.search(r"load_data_fashion_mnist\(batch_size, resize=(\d+)", source)[1]
+    assert steps.TASKS[section] == steps.Task(int(batch_size), int(pixels), float(lr))
+
+
+def test_unknown_section_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        run.sections_parser("").parse_args(["99-none"])
+    assert "99-none: choose from 06-alexnet" in capsys.readouterr().err
+    assert run.sections_parser("").parse_args([]).sections == list(steps.TASKS)

@@ -1,0 +1,290 @@
+"""Protects: outputs are stored when all went well, and say how they were recorded."""
+
+import configparser
+import datetime
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from d2lutil.engine import checkpoint
+from d2lutil.settings import FULL
+from recording import run
+from recording.run import RecordingError
+from tests.book.reading import ROOT
+
+LINE = re.compile(
+    r"^recorded on \d{4}-\d\d-\d\d: \S.*, \d+ threads?, float32, \d+ sec in total\n$"
+)
+EPOCHS = """\
+training on cpu(0)
+epoch 1, loss 2.2708, train acc 0.155, test acc 0.162, time 34.9 sec
+epoch 2, loss 2.2030, train acc 0.169, test acc 0.296, time 34.7 sec
+"""
+IMPERATIVE = "The network runs imperatively, not compiled: it has a hook.\n"
+NO_BFLOAT16 = "This processor has no bfloat16 instructions; float32 is used.\n"
+TRAINING = """\
+import mxnet as mx
+import numpy as np
+import d2lutil as gb
+from mxnet import gluon, nd
+from mxnet.gluon import nn
+
+net = nn.Dense(10)
+net.initialize()
+trainer = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.1})
+data = [(nd.ones((2, 3)), nd.zeros(2))]
+gb.train_ch5(net, data, data, 2, trainer, mx.cpu(), 2)"""
+
+
+def training_cell(text: str = EPOCHS, source: str = "gb.train()", tags=()) -> dict:
+    output = new_output("stream", name="stdout", text=text)
+    return new_code_cell(source, outputs=[output], metadata={"tags": list(tags)})
+
+
+def text(notebook: NotebookNode) -> str:
+    return "".join(run._text(cell) for cell in notebook.cells)
+
+
+def write(folder: Path, *sources: str) -> Path:
+    path = folder / "99-test.ipynb"
+    cells = [new_code_cell(source) for source in sources]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch) -> Path:
+    # Undone after the test, whatever the recorder sets.
+    monkeypatch.setenv("D2LUTIL_CHECKPOINT", "")
+    monkeypatch.setenv("D2LUTIL_SCALE", "full")
+    return tmp_path / "checkpoint"
+
+
+# The line.
+
+
+def test_line_is_added_to_the_last_training_of_the_book():
+    cells = [training_cell(), training_cell(), training_cell(tags=["extra"])]
+    notebook = new_notebook(cells=cells)
+    run.add_line(notebook, datetime.date(2026, 1, 2))
+    texts = [run._text(cell) for cell in notebook.cells]
+    assert texts[0] == texts[2] == EPOCHS
+    line = texts[1].removeprefix(EPOCHS)
+    assert LINE.match(line)
+    assert line.startswith("recorded on 2026-01-02: ")
+    # Three times two epochs.
+    assert line.endswith(", 209 sec in total\n")
+
+
+@pytest.mark.parametrize(
+    "expected, cells",
+    [
+        ("bfloat16 (compiled)", [training_cell()]),
+        ("float32", [training_cell(source="train_ch5()")]),
+        ("float32 (compiled)", [training_cell(NO_BFLOAT16 + EPOCHS)]),
+        (
+            "bfloat16 (compiled) and float32",
+            [training_cell(IMPERATIVE + EPOCHS), training_cell()],
+        ),
+    ],
+)
+def test_line_says_the_data_type_that_was_used(monkeypatch, expected, cells):
+    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    notebook = new_notebook(cells=cells)
+    run.add_line(notebook, datetime.date.today())
+    assert f" 2 threads, {expected}, " in text(notebook)
+
+
+def test_line_follows_the_last_output_and_counts_the_outer_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    cell = training_cell()
+    cell.outputs[:0] = [
+        new_output("stream", name="stdout", text="Fashion-MNIST: a note\n"),
+        new_output("display_data", data={"text/html": ""}),
+    ]
+    run.add_line(new_notebook(cells=[cell]), datetime.date.today())
+    assert cell.outputs[0].text == "Fashion-MNIST: a note\n"
+    assert ", 2 threads, " in cell.outputs[2].text
+
+
+def test_notes_of_the_compiler_and_of_checkpoints_are_dropped():
+    notes = f"{IMPERATIVE}{NO_BFLOAT16}Checkpoint 12 is damaged and not used.\n"
+    notebook = new_notebook(cells=[training_cell(notes + EPOCHS), training_cell(notes)])
+    figure = new_output("display_data", data={"text/plain": "<Figure>"})
+    notebook.cells[1].outputs.append(figure)
+    run.drop_notes(notebook)
+    assert text(notebook) == EPOCHS
+    assert notebook.cells[1].outputs == [figure]
+
+
+def test_notebook_without_training_is_not_recorded():
+    with pytest.raises(RecordingError, match="make execute"):
+        run.add_line(new_notebook(cells=[new_code_cell()]), datetime.date.today())
+
+
+# The metadata.
+
+
+def test_history_is_that_of_the_last_training_of_the_book():
+    better = EPOCHS.replace("0.296", "0.819")
+    cells = [training_cell(), training_cell(better), training_cell(tags=["extra"])]
+    notebook = new_notebook(cells=cells)
+    run.note_history(notebook, "lesson")
+    assert notebook.metadata["d2lutil"]["histories"]["lesson"] == {
+        "loss": [2.2708, 2.2030],
+        "train_acc": [0.155, 0.169],
+        "test_acc": [0.162, 0.819],
+        "seconds": [34.9, 34.7],
+    }
+
+
+def test_history_of_another_scale_stays():
+    notebook = new_notebook(cells=[training_cell(), training_cell(tags=["extra"])])
+    run.note_history(notebook, "lesson")
+    notebook.cells[0].outputs[0].text = EPOCHS.replace("0.296", "0.935")
+    run.note_history(notebook, "full")
+    noted = notebook.metadata["d2lutil"]["histories"]
+    last = {scale: history["test_acc"][-1] for scale, history in noted.items()}
+    assert last == {"lesson": 0.296, "full": 0.935}
+
+
+def test_notebook_without_training_gets_no_metadata():
+    notebook = new_notebook(cells=[new_code_cell()])
+    run.note_history(notebook, "lesson")
+    assert notebook.metadata == {}
+
+
+# Executing and storing.
+
+
+def test_recording_goes_on_where_it_was_stopped(tmp_path, checkpoints):
+    cells = ["import os", TRAINING, f"1 / os.path.exists({str(tmp_path / 'go')!r})"]
+    path = write(tmp_path, *cells)
+    before = path.read_bytes()
+    with pytest.raises(RecordingError, match="ZeroDivisionError"):
+        run.record(path, checkpoints)
+    assert path.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, "checkpoint"}
+    [*_, saved] = checkpoint_files(checkpoints)
+    (tmp_path / "go").touch()
+    run.record(path, checkpoints)
+    assert checkpoint_files(checkpoints)[-1] == saved
+    notebook = nbformat.read(path, as_version=4)
+    lines = text(notebook).splitlines(keepends=True)
+    assert lines[0] == "training on cpu(0)\n"
+    assert [line[:7] for line in lines[1:3]] == ["epoch 1", "epoch 2"]
+    assert LINE.match(lines[3])
+    assert len(lines) == 4
+    assert len(notebook.metadata.d2lutil.histories.full.test_acc) == 2
+    assert not [cell for cell in notebook.cells if "execution" in cell.metadata]
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.npz"), key=checkpoint._number)
+
+
+def test_date_is_that_of_the_training(tmp_path):
+    assert run._date(tmp_path) == datetime.date.today()
+    file = tmp_path / "training-1" / "1-0.npz"
+    file.parent.mkdir()
+    file.touch()
+    os.utime(file, (0, 86_400 * 10.5))
+    assert run._date(tmp_path) == datetime.date(1970, 1, 11)
+
+
+def test_notebook_that_cannot_be_written_stays(tmp_path, monkeypatch):
+    path = write(tmp_path, "1")
+    before = path.read_bytes()
+
+    def fail(notebook, file):
+        file.write_text("half a note")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(nbformat, "write", fail)
+    with pytest.raises(OSError, match="No space"):
+        run.store(new_notebook(), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_recorded_without_the_whole_dataset(monkeypatch):
+    monkeypatch.setenv("D2LUTIL_SCALE", "full")
+    monkeypatch.setenv("D2LUTIL_COMPILE", "0")
+    monkeypatch.setattr(
+        run, "load_data_fashion_mnist", lambda batch_size: ([0] * 24_000, [])
+    )
+    monkeypatch.setattr(run, "record", lambda path, folder: None)
+    with pytest.raises(RecordingError, match="whole of Fashion-MNIST"):
+        run._record_all(["08-nin"])
+
+
+def test_all_notebooks_are_recorded_one_after_the_other(monkeypatch):
+    recorded = []
+    monkeypatch.setenv("D2LUTIL_SCALE", "smoke")
+    monkeypatch.setenv("D2LUTIL_COMPILE", "0")
+    monkeypatch.setattr("sys.argv", ["run", "--record"])
+    monkeypatch.setattr(
+        run, "load_data_fashion_mnist", lambda batch_size: (range(FULL.num_train), [])
+    )
+    monkeypatch.setattr(run, "record", lambda path, folder: recorded.append(path.stem))
+    run.main()
+    assert recorded == run.RECORDED
+    assert len(set(recorded)) == 8
+
+
+@pytest.mark.parametrize("name, noted", [("08-nin", True), ("solutions/08-nin", False)])
+def test_only_sections_that_are_recorded_note_their_history(monkeypatch, name, noted):
+    stored = []
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    monkeypatch.setattr(
+        run, "execute", lambda path: new_notebook(cells=[training_cell()])
+    )
+    monkeypatch.setattr(run, "store", lambda notebook, path: stored.append(notebook))
+    run._execute_all([name])
+    assert ("d2lutil" in stored[0].metadata) == noted
+
+
+def test_unknown_notebook_is_an_error(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["run", "8-nin"])
+    with pytest.raises(SystemExit, match="no notebook '8-nin'"):
+        run.main()
+
+
+# What nbval compares.
+
+
+def sanitized(output: str) -> str:
+    """Return an output as nbval compares it."""
+    config = configparser.RawConfigParser()
+    config.read(ROOT / "tests" / "nbval_sanitize.cfg")
+    for section in config.sections():
+        regex, replacement = (config.get(section, key) for key in ("regex", "replace"))
+        output = re.sub(regex, replacement, output)
+    return output
+
+
+def test_recorded_and_tested_outputs_are_equal_for_nbval():
+    recorded = new_notebook(cells=[training_cell()])
+    run.add_line(recorded, datetime.date.today())
+    scale_line = (
+        "Fashion-MNIST: smoke scale, sample data, 500 + 250 images of 72 x 72 pixels "
+        "(asked: 60000 + 10000 of 224 x 224); D2LUTIL_SCALE=full gives the book's run\n"
+    )
+    other_digits = EPOCHS.replace("2.2", "1.3").replace("34.", "101.")
+    tested = sanitized(scale_line + other_digits)
+    assert sanitized(text(recorded)) == tested
+    assert tested.count("epoch") == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["epoch 3, loss nan, train acc 0.1", "recorded", "Warning: Fashion-MNIST\n"]
+)
+def test_other_lines_are_compared(line):
+    assert sanitized(EPOCHS + line) == sanitized(EPOCHS) + line

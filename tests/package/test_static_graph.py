@@ -1,0 +1,434 @@
+"""Protects: a compiled network trains as the one that the user wrote, or says why not.
+
+The opt-in fast path may change the speed, never the network, its parameters or what
+is printed.
+"""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd, gluon, init, nd
+from mxnet.gluon import nn
+
+import d2lutil as gb
+from d2lutil.engine import static_graph
+from d2lutil.history import History
+
+NUM_PIXELS = 16
+
+
+@pytest.fixture
+def compiling(monkeypatch):
+    monkeypatch.setenv("D2LUTIL_COMPILE", "1")
+
+
+class Recorder:
+    """Counts the calls of a function."""
+
+    def __init__(self, function):
+        self.function, self.num_calls = function, 0
+
+    def __call__(self, *args):
+        self.num_calls += 1
+        return self.function(*args)
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """Ask for bfloat16 and count how often a graph is converted to it."""
+    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
+    recorder = Recorder(static_graph._in_bfloat16)
+    monkeypatch.setattr(static_graph, "_in_bfloat16", recorder)
+    return recorder
+
+
+def batches(sizes=(8, 8, 5), num_pixels=NUM_PIXELS) -> list:
+    """Return batches whose labels can be learned; the last one is smaller."""
+    rng = np.random.RandomState(0)
+    result = []
+    for size in sizes:
+        y = rng.randint(0, 10, size)
+        X = rng.uniform(size=(size, 1, num_pixels, num_pixels)) + y[:, None, None, None]
+        result.append((nd.array(X), nd.array(y, dtype="int32")))
+    return result
+
+
+def convolutional() -> nn.Sequential:
+    net = nn.Sequential()
+    net.add(
+        nn.Conv2D(8, kernel_size=3, padding=1),
+        nn.BatchNorm(),
+        nn.Activation("relu"),
+        gb.Residual(8),
+        gb.Residual(16, use_1x1conv=True, strides=2),
+        nn.GlobalAvgPool2D(),
+        nn.Dropout(0.5),
+        nn.Dense(10),
+    )
+    return net
+
+
+class Changed(nn.Block):
+    """A dense layer whose input goes through a function of the test."""
+
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+        self.dense = nn.Dense(10)
+
+    def forward(self, X):
+        return self.dense(self.function(X))
+
+
+def initialized(net: gluon.Block, ctx=None) -> gluon.Block:
+    mx.random.seed(1)
+    net.initialize(force_reinit=True, init=init.Xavier(), ctx=ctx)
+    return net
+
+
+def trained(net: gluon.Block, num_epochs: int = 2, lr: float = 0.05) -> History:
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": lr})
+    data = batches()
+    mx.random.seed(2)
+    return gb.train_ch5(net, data, data, 8, trainer, mx.cpu(), num_epochs)
+
+
+def values(net: gluon.Block) -> list[np.ndarray]:
+    return [p.data().asnumpy() for p in net.collect_params().values()]
+
+
+def assert_close(actual: gluon.Block, expected: gluon.Block, rtol: float = 1e-3):
+    for a, b in zip(values(actual), values(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
+
+
+def without_dropout() -> nn.Sequential:
+    """Return the network without random numbers in training."""
+    net = nn.Sequential()
+    net.add(*(layer for layer in convolutional() if not isinstance(layer, nn.Dropout)))
+    return net
+
+
+def test_parameters_and_running_statistics_agree_with_imperative_training(
+    monkeypatch, capsys
+):
+    imperative = initialized(without_dropout())
+    expected = trained(imperative)
+    lines = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("D2LUTIL_COMPILE", "1")
+    compiled = initialized(without_dropout())
+    history = trained(compiled)
+    assert_close(compiled, imperative)
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-4)
+    assert history.test_acc == expected.test_acc
+    compiled_lines = capsys.readouterr().out.splitlines()
+    assert [line.split(", time")[0] for line in compiled_lines] == [
+        line.split(", time")[0] for line in lines
+    ]
+
+
+def test_network_runs_as_one_graph(compiling):
+    calls = []
+    net = initialized(convolutional())
+    net(batches()[0][0])
+    running = static_graph.compiled_if_asked(net, batches()[0][0])
+    net.forward = lambda X: calls.append(X)
+    assert isinstance(running, gluon.SymbolBlock)
+    assert running(batches()[0][0]).shape == (8, 10)
+    assert not calls
+
+
+def test_without_the_variables_the_network_runs_itself(monkeypatch):
+    for name in ("D2LUTIL_COMPILE", "D2LUTIL_DTYPE"):
+        monkeypatch.delenv(name, raising=False)
+    net = initialized(convolutional())
+    assert static_graph.compiled_if_asked(net, batches()[0][0]) is net
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("D2LUTIL_COMPILE", "set it to 0 or 1"),
+        ("D2LUTIL_DTYPE", "set it to float32 or bfloat16"),
+    ],
+)
+def test_unknown_value_names_the_known_ones(monkeypatch, variable, message):
+    monkeypatch.setenv(variable, "fast")
+    with pytest.raises(ValueError, match=message):
+        static_graph.compiled_if_asked(initialized(nn.Dense(10)), batches()[0][0])
+
+
+def test_dropout_drops_in_training_only(compiling):
+    net = nn.Sequential()
+    net.add(nn.Dense(200), nn.Dropout(0.5), nn.Dense(10))
+    X = batches()[0][0]
+    running = static_graph.compile_network(initialized(net), X)
+    assert (running(X) == running(X)).min().asscalar() == 1
+    np.testing.assert_allclose(running(X).asnumpy(), net(X).asnumpy(), rtol=1e-5)
+    with autograd.record():
+        first, second = running(X).copy(), running(X).copy()
+    assert (first != second).max().asscalar() == 1
+
+
+def test_batch_norm_uses_the_batch_in_training_only(compiling):
+    net = initialized(without_dropout())
+    X = batches()[0][0]
+    running = static_graph.compile_network(net, X)
+    before = values(net)
+    running(X)
+    for a, b in zip(values(net), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with autograd.record():
+        in_training = running(X)
+    in_training.backward()
+    in_training = in_training.copy()
+    assert not np.allclose(in_training.asnumpy(), running(X).asnumpy())
+    means = {n: p for n, p in net.collect_params().items() if "running_mean" in n}
+    assert all(p.data().abs().max().asscalar() > 0 for p in means.values())
+
+
+def test_compiling_leaves_parameters_and_statistics_as_they_were():
+    net = initialized(convolutional())
+    X = batches()[0][0]
+    net(X)
+    before = values(net)
+    static_graph.compile_network(net, X)
+    for a, b in zip(values(net), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_random_numbers_after_compiling_depend_on_the_users_seed():
+    X = batches()[0][0]
+    net = initialized(convolutional())
+    net(X)
+    drawn = []
+    for seed in (3, 3, 4):
+        mx.random.seed(seed)
+        static_graph.compile_network(net, X)
+        drawn.append(nd.random.uniform(shape=4).asnumpy())
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_deferred_parameters_start_with_the_same_values(monkeypatch):
+    start = []
+    for value in ("0", "1"):
+        monkeypatch.setenv("D2LUTIL_COMPILE", value)
+        net = initialized(convolutional())
+        trained(net, num_epochs=1, lr=0)
+        start.append(values(net))
+    weights = [[array for array in arrays if array.ndim > 1] for arrays in start]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_network_that_is_initialised_again_trains_again(compiling, capsys):
+    net = initialized(without_dropout())
+    net(batches()[0][0])
+    trained(initialized(net))
+    first = values(net)
+    trained(initialized(net))
+    for a, b in zip(values(net), first, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert "imperatively" not in capsys.readouterr().out
+
+
+def test_hybridized_network_is_compiled_and_stays_hybridized(compiling, capsys):
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(4, 3, activation="relu"), nn.Dense(10))
+    net.hybridize()
+    trained(initialized(net))
+    assert "imperatively" not in capsys.readouterr().out
+    assert net._active
+
+
+def test_frozen_parameters_stay(compiling, capsys):
+    net = without_dropout()
+    net[0].collect_params().setattr("grad_req", "null")
+    initialized(net)
+    net(batches()[0][0])
+    weight = net[0].weight.data().asnumpy()
+    trained(net)
+    np.testing.assert_array_equal(net[0].weight.data().asnumpy(), weight)
+    assert "imperatively" not in capsys.readouterr().out
+
+
+def test_several_devices_train_imperatively(compiling, capsys):
+    devices = [mx.cpu(0), mx.cpu(1)]
+    net = initialized(without_dropout(), devices)
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.05})
+    data, loss = batches((8, 8)), gluon.loss.SoftmaxCrossEntropyLoss()
+    gb.train(data, data, net, loss, trainer, devices, 1)
+    assert "not compiled: it trains on several devices" in capsys.readouterr().out
+
+
+def test_network_without_parameters_runs_imperatively(compiling, capsys):
+    X, y = nd.array([[3, 1], [0, 2]]), nd.array([0, 0])
+    assert gb.evaluate_accuracy([(X, y)], nn.Flatten()) == 0.5
+    assert "not compiled: it has no parameters." in capsys.readouterr().out
+
+
+def test_function_runs_imperatively(compiling, capsys):
+    X, y = nd.array([[3, 1], [0, 2]]), nd.array([0, 0])
+    assert gb.evaluate_accuracy([(X, y)], lambda X: X) == 0.5
+    assert "not compiled: it is not a Gluon block." in capsys.readouterr().out
+
+
+def test_accuracy_is_the_networks_own(monkeypatch):
+    net = initialized(without_dropout())
+    trained(net)
+    expected = gb.evaluate_accuracy(batches(), net)
+    monkeypatch.setenv("D2LUTIL_COMPILE", "1")
+    assert gb.evaluate_accuracy(batches(), net) == expected
+
+
+class TwoInputs(nn.Block):
+    def forward(self, X, state):
+        return X + state
+
+
+class TwoOutputs(nn.Block):
+    def forward(self, X):
+        return [X, X]
+
+
+def test_sum_of_other_shapes_stays_a_broadcast(compiling, capsys):
+    net = nn.Sequential()
+    net.add(Changed(lambda X: X + X.mean(axis=(2, 3), keepdims=True)))
+    trained(initialized(net))
+    assert "imperatively" not in capsys.readouterr().out
+
+
+REFUSED = {
+    "reshape to the batch": (
+        lambda: Changed(lambda X: X.reshape((X.shape[0], -1))),
+        "number of examples",
+    ),
+    "reshape to a literal number": (
+        lambda: Changed(lambda X: X.reshape((8, 256))),
+        "fails on one or two examples",
+    ),
+    "branch on data": (
+        lambda: Changed(lambda X: X if X.mean() > 0 else -X),
+        "reads the numbers",
+    ),
+    "number from data": (
+        lambda: Changed(lambda X: X * X.max().asscalar()),
+        "reads the numbers",
+    ),
+    "NumPy": (lambda: Changed(lambda X: nd.array(X.asnumpy())), "reads the numbers"),
+    "branch on mode": (
+        lambda: Changed(lambda X: X * 2 if autograd.is_training() else X),
+        "training mode",
+    ),
+    "constant": (
+        lambda: Changed(lambda X: X + nd.ones((1, 1, 16, 16))),
+        "neither its input nor a parameter",
+    ),
+    "random number": (
+        lambda: Changed(lambda X: X * np.random.rand()),
+        "something else in training mode",
+    ),
+    "several inputs": (TwoInputs, "fails on one or two examples"),
+    "several outputs": (TwoOutputs, "more than one array"),
+    "hook": (
+        lambda: hooked(nn.Dense(10)),
+        "hook",
+    ),
+}
+
+
+def hooked(net: gluon.Block) -> gluon.Block:
+    net.register_forward_hook(lambda *_: None)
+    return net
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_not_certain_runs_imperatively(compiling, capsys, case):
+    build, reason = REFUSED[case]
+    net = initialized(build())
+    assert static_graph.compiled_if_asked(net, batches()[0][0]) is net
+    printed = capsys.readouterr().out
+    assert printed.startswith("The network runs imperatively, not compiled: ")
+    assert reason in printed and printed.count("\n") == 1
+
+
+def test_graph_that_mxnet_cannot_run_is_refused(monkeypatch, compiling, capsys):
+    def fail(*_):
+        raise mx.MXNetError
+
+    monkeypatch.setattr(static_graph, "_symbol_block", fail)
+    net = initialized(nn.Dense(10))
+    assert static_graph.compiled_if_asked(net, batches()[0][0]) is net
+    assert "MXNet cannot run its graph" in capsys.readouterr().out
+
+
+def test_refused_network_trains(compiling, capsys):
+    history = trained(initialized(REFUSED["branch on mode"][0]()))
+    assert len(history.loss) == 2
+    assert capsys.readouterr().out.count("imperatively") == 1
+
+
+def test_graph_that_gives_other_numbers_is_refused(monkeypatch, compiling, capsys):
+    monkeypatch.setattr(
+        static_graph, "_load", lambda graph: mx.sym.load_json(graph) * 1.01
+    )
+    net = initialized(nn.Dense(10))
+    assert static_graph.compiled_if_asked(net, batches()[0][0]) is net
+    assert "other numbers" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(
+    not static_graph.has_bfloat16(), reason="the processor has no bfloat16 instructions"
+)
+def test_bfloat16_learns_and_keeps_parameters_in_float32(conversions, capsys):
+    net = initialized(without_dropout())
+    history = trained(net, num_epochs=8)
+    assert conversions.num_calls == 1
+    assert "imperatively" not in capsys.readouterr().out
+    assert history.loss[-1] < 0.7 * history.loss[0]
+    assert {p.data().dtype for p in net.collect_params().values()} == {np.float32}
+    assert net(batches()[0][0]).dtype == np.float32
+
+
+def test_network_runs_imperatively_where_its_graph_fails_in_bfloat16(
+    monkeypatch, capsys
+):
+    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
+    monkeypatch.setattr(static_graph, "has_bfloat16", lambda: True)
+    # As on a device without the operators: what fails, fails when it runs.
+    monkeypatch.setattr(
+        static_graph, "_in_bfloat16", lambda symbol: symbol.reshape((7, 7))
+    )
+    net = initialized(nn.Dense(10))
+    assert static_graph.compiled_if_asked(net, batches()[0][0]) is net
+    assert "MXNet cannot run its graph" in capsys.readouterr().out
+
+
+def test_processor_without_bfloat16_computes_in_float32(
+    conversions, monkeypatch, capsys
+):
+    monkeypatch.setattr(static_graph, "has_bfloat16", lambda: False)
+    net = initialized(without_dropout())
+    assert isinstance(
+        static_graph.compiled_if_asked(net, batches()[0][0]), gluon.SymbolBlock
+    )
+    assert conversions.num_calls == 0
+    assert "no bfloat16 instructions; float32 is used" in capsys.readouterr().out
+
+
+def test_all_six_networks_compile(compiling, capsys):
+    for section, num_pixels in {
+        "06-alexnet": 67,
+        "07-vgg": 32,
+        "08-nin": 67,
+        "09-googlenet": 48,
+        "11-resnet": 48,
+        "12-densenet": 48,
+    }.items():
+        net = initialized(gb.load_section(section).net)
+        X = nd.ones((2, 1, num_pixels, num_pixels))
+        assert isinstance(static_graph.compiled_if_asked(net, X), gluon.SymbolBlock), (
+            section
+        )
+    assert capsys.readouterr().out == ""
