@@ -29,14 +29,15 @@ def milliseconds(log: Iterable[str]) -> Counter[str]:
         log: Lines of a program that printed `MARK` and a time in seconds before and
             after every step, with oneDNN's lines between them.
     """
-    times, kernels = [], Counter()
+    times: list[float] = []
+    kernels: Counter[str] = Counter()
     for line in log:
         fields = line.strip().split(",")
         if fields[0] == MARK:
             times.append(float(fields[1]))
             last_step, kernels = kernels, Counter()
         elif fields[:2] == ["dnnl_verbose", "exec"]:
-            kernels[fields[3]] += float(fields[-1])
+            kernels[fields[3]] += float(fields[-1])  # type: ignore[assignment]
     step = 1000 * (times[-1] - times[-2])
     return last_step + Counter({REST: step - last_step.total(), STEP: step})
 

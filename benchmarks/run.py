@@ -216,7 +216,7 @@ def measure_all(
         torch_python: Interpreter for the variants of PyTorch.
     """
     tasks = [(section, variant) for section in sections for variant in variants]
-    measured = {task: [] for task in tasks}
+    measured: dict[tuple[str, Variant], list[Result]] = {task: [] for task in tasks}
     for number in range(1, rounds + 1):
         for section, variant in tasks:
             result = Result(

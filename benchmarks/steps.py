@@ -64,7 +64,7 @@ class TimedBatches:
     def __init__(self, batch: tuple[Any, Any], wait: Callable[[], None]) -> None:
         self.batch = batch
         self.wait = wait
-        self.times = []
+        self.times: list[float] = []
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         """Start anew."""

@@ -10,10 +10,11 @@ from typing import Any
 # MXNet reads these settings while it loads, so this comes before all imports.  The
 # environment of the HTML edition has no MXNet; it uses `d2lutil.pages` only.
 if find_spec("mxnet"):
-    from d2lutil.engine.runtime import configure_memory, configure_threads
+    from d2lutil.engine import runtime
 
-    configure_threads()
-    configure_memory()
+    runtime.configure_threads()
+    runtime.configure_memory()
+    runtime.configure_plots()
 
 _NAMES = {
     "d2lutil.blocks": ["Residual", "corr2d", "resnet18"],

@@ -128,7 +128,7 @@ def _layers(block: gluon.Block, name: str = "") -> dict[gluon.Block, str]:
     """Return the layers inside a block and where it first holds them."""
     if block.params.keys() or not block._children:
         return {block: name}
-    layers = {}
+    layers: dict[gluon.Block, str] = {}
     for key, child in block._children.items():
         for layer, place in _layers(child, f"{name}.{key}" if name else key).items():
             layers.setdefault(layer, place)
@@ -136,7 +136,8 @@ def _layers(block: gluon.Block, name: str = "") -> dict[gluon.Block, str]:
 
 
 def _layer_costs(runs: list[_Run]) -> list[LayerCost]:
-    costs, counted = [], set()
+    costs: list[LayerCost] = []
+    counted: set[gluon.Parameter] = set()
     for name, layer, _, output in runs:
         learnable = {p for p in layer.params.values() if p.grad_req != "null"}
         num_parameters = sum(math.prod(p.shape) for p in learnable - counted)
@@ -162,7 +163,7 @@ def _multiply_adds(layer: gluon.Block, output: nd.NDArray) -> int:
 
 def _depth(output: nd.NDArray) -> int:
     """Return the number of weighted layers on the longest way that was recorded."""
-    depths = []
+    depths: list[int] = []
     # A node comes after the nodes that it reads.
     for node in json.loads(autograd.get_symbol(output).tojson())["nodes"]:
         before = max((depths[i] for i, *_ in node["inputs"]), default=0)

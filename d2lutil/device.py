@@ -32,7 +32,7 @@ def try_all_gpus() -> list[mx.Context]:
 
     Mirrors `gluonbook.try_all_gpus`.
     """
-    gpus = []
+    gpus: list[mx.Context] = []
     while _gpu_works(len(gpus)):
         gpus.append(mx.gpu(len(gpus)))
     return gpus or [mx.cpu()]

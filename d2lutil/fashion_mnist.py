@@ -6,12 +6,11 @@ benchmarking machine learning algorithms".
 
 import gzip
 import hashlib
-import numbers
 import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -185,7 +184,7 @@ def load_data_fashion_mnist(
         _check_positive_int("resize", resize)
 
     scale = run_scale()
-    pixels = scale.pixels.get(resize, resize)
+    pixels = None if resize is None else scale.pixels.get(resize, resize)
     data = _balanced_part(_read(_find_folder(root)), scale)
     _say_what_differs(scale, resize, pixels)
     return (
@@ -221,9 +220,9 @@ def _check_images(images: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _check_positive_int(name: str, value: object) -> None:
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not (is_int and value > 0):
+def _check_positive_int(name: str, value: Any) -> None:
+    is_int = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_int or value <= 0:
         raise ValueError(f"{name} is {value!r}; give a whole number greater than 0.")
 
 
@@ -279,11 +278,13 @@ def _read_file(folder: Path, name: str) -> np.ndarray:
     if path.suffix == ".gz":
         content = np.frombuffer(_decompress(path, name), np.uint8)
     else:
-        content = np.memmap(path, np.uint8, mode="r") if path.stat().st_size else b""
+        # NumPy refuses to map an empty file.
+        is_empty = path.stat().st_size == 0
+        content = np.zeros(0, np.uint8) if is_empty else np.memmap(path, mode="r")
 
     is_whole = len(content) == FILES[name].num_bytes
     if is_whole and folder != BOOK_FOLDER:
-        is_whole = hashlib.sha256(content).hexdigest() == FILES[name].sha256
+        is_whole = hashlib.sha256(content.data).hexdigest() == FILES[name].sha256
     if not is_whole:
         raise DamagedFileError(
             f"{path} is damaged (its content is not that of {name} in Fashion-MNIST); "

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from operator import length_hint
+from typing import TypeAlias
 
 import mxnet as mx
 from mxnet import autograd, gluon, nd
@@ -28,7 +29,7 @@ from d2lutil.progress import progress_bar, progress_output
 from d2lutil.settings import checkpoint_folder
 
 Batches = Iterable[tuple[nd.NDArray, nd.NDArray]]
-Contexts = mx.Context | Sequence[mx.Context]
+Contexts: TypeAlias = mx.Context | Sequence[mx.Context]
 Loss = Callable[[nd.NDArray, nd.NDArray], nd.NDArray]
 
 # Features and labels for each device.
@@ -134,7 +135,8 @@ def _train(
     output = progress_output()
     print("training on", ctx)
     devices = _as_list(ctx)
-    checkpoint, running = NoCheckpoint(), None
+    checkpoint: Checkpoint | NoCheckpoint = NoCheckpoint()
+    running = None
     if folder := checkpoint_folder():
         batch = _split_batch(*first_batch(train_iter), devices)
         settings = {

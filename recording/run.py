@@ -26,6 +26,7 @@ from d2lutil.engine.checkpoint import IS_DAMAGED
 from d2lutil.engine.static_graph import RUNS_IMPERATIVELY, USES_FLOAT32
 from d2lutil.history import EPOCH_LINE, History
 from d2lutil.pages import sections
+from d2lutil.pages.sections import Cell
 from d2lutil.settings import FULL, SMOKE, run_scale
 
 CHECKPOINTS = Path(__file__).parents[1] / ".checkpoints"
@@ -133,25 +134,27 @@ def add_line(notebook: NotebookNode, options: Options, date: datetime.date) -> N
     cells = _training_cells(notebook)
     if not cells:
         raise RecordingError("It trains no network: `make execute` stores its outputs.")
-    streams = [o for o in cells[-1].outputs if o.get("name") == "stdout"]
+    streams = [o for o in cells[-1]["outputs"] if o.get("name") == "stdout"]
     n = options.num_threads
-    streams[-1].text += RECORDED_LINE.format(
+    streams[-1]["text"] += RECORDED_LINE.format(
         date=date,
         processor=processor_name(),
         threads=f"{n} thread{'s' if n > 1 else ''}",
         dtypes=_data_types(cells, options),
-        seconds=sum(sum(_history(cell).seconds) for cell in _code_cells(notebook)),
+        seconds=sum(
+            sum(_history(cell).seconds) for cell in sections.code_cells(notebook)
+        ),
     )
 
 
 def drop_notes(notebook: NotebookNode) -> None:
     """Leave out what the notebook would not print if it were not recorded."""
     notes = re.compile(f"^(?:{'|'.join(map(pattern, NOTES))})\n", re.MULTILINE)
-    for cell in _code_cells(notebook):
-        for output in cell.outputs:
+    for cell in sections.code_cells(notebook):
+        for output in cell["outputs"]:
             if "text" in output:
-                output.text = notes.sub("", output.text)
-        cell.outputs = [o for o in cell.outputs if o.get("text") != ""]
+                output["text"] = notes.sub("", output["text"])
+        cell["outputs"] = [o for o in cell["outputs"] if o.get("text") != ""]
 
 
 def pattern(sentence: str) -> str:
@@ -164,7 +167,7 @@ def store(notebook: NotebookNode, path: Path) -> None:
 
     The digest of its outputs goes into its metadata, where a test finds it again.
     """
-    if _code_cells(notebook):
+    if sections.code_cells(notebook):
         noted = notebook.metadata.setdefault("d2lutil", {})
         noted["outputs"] = sections.outputs_digest(notebook)
     unfinished = path.with_suffix(".tmp")
@@ -207,11 +210,13 @@ def main() -> None:
 
 
 def _record_all(names: list[str]) -> None:
+    num_threads = settings.num_threads()
+    assert num_threads, "importing d2lutil sets it"
     for name in names:
         options = Options(
             compiles=settings.compiles_networks(default="1"),
             dtype=settings.compute_dtype(),
-            num_threads=settings.num_threads(),
+            num_threads=num_threads,
             checkpoint=CHECKPOINTS / name,
         )
         print(f"Recording {name}.", flush=True)
@@ -240,35 +245,35 @@ def _num_epochs(text: str) -> int:
     return len(re.findall(f"^{start}", text, re.MULTILINE))
 
 
-def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    return sections.code_cells(notebook)
-
-
-def _training_cells(notebook: NotebookNode) -> list[NotebookNode]:
+def _training_cells(notebook: NotebookNode) -> list[Cell]:
     """Return the book's own cells that printed an epoch."""
     return [
         cell
-        for cell in _code_cells(notebook)
+        for cell in sections.code_cells(notebook)
         if not sections.is_added(cell) and _num_epochs(sections.printed(cell))
     ]
 
 
-def _data_types(cells: list[NotebookNode], options: Options) -> str:
+def _data_types(cells: list[Cell], options: Options) -> str:
     """Return what the cells computed in."""
     return " and ".join(sorted({_data_type(cell, options) for cell in cells}))
 
 
-def _data_type(cell: NotebookNode, options: Options) -> str:
+def _data_type(cell: Cell, options: Options) -> str:
     # Only d2lutil's training compiles networks, and it says where it cannot.
     text = sections.printed(cell)
     runs_imperatively = re.search(pattern(RUNS_IMPERATIVELY), text)
-    if not options.compiles or "gb.train" not in cell.source or runs_imperatively:
+    if (
+        not options.compiles
+        or "gb.train" not in sections.source(cell)
+        or runs_imperatively
+    ):
         return "float32"
     dtype = "float32" if USES_FLOAT32 in text else options.dtype
     return f"{dtype} (compiled)"
 
 
-def _history(cell: NotebookNode) -> History:
+def _history(cell: Cell) -> History:
     """Return what the training of a cell printed."""
     text = sections.printed(cell)
     history = History.parse(text)

@@ -42,7 +42,7 @@ NUM_GENERATIONS = 2
 # Gluon's names, which change from one object to the next.
 _AUTOMATIC_NAMES = {"_prefix", "_name"}
 
-_num_finished = Counter()
+_num_finished: Counter[Path] = Counter()
 
 Settings = dict[str, str | int | None]
 
@@ -346,7 +346,7 @@ def _hash_of_arrays(arrays: Iterable[nd.NDArray]) -> str:
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.shape} {array.dtype}".encode())
-        sha.update(np.ascontiguousarray(array.asnumpy()))
+        sha.update(np.ascontiguousarray(array.asnumpy()).data)
     return sha.hexdigest()[:16]
 
 
@@ -380,7 +380,7 @@ def _set_arrays(net: gluon.Block, values: dict[str, np.ndarray]) -> None:
 
 
 def _blocks(net: gluon.Block) -> list[gluon.Block]:
-    blocks = []
+    blocks: list[gluon.Block] = []
     net.apply(blocks.append)
     return blocks
 
@@ -432,6 +432,6 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _listed(numpy_state: tuple) -> list:
+def _listed(numpy_state: Any) -> list:
     """Turn a random state of NumPy into what JSON can hold."""
     return [np.asarray(part).tolist() for part in numpy_state]

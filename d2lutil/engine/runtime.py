@@ -1,4 +1,4 @@
-"""Settings of the machine that must be made before mxnet is loaded."""
+"""All that is set on the machine, before MXNet and Matplotlib are loaded."""
 
 import ctypes
 import os
@@ -14,6 +14,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 _MiB = 1 << 20
 _NEVER = -1
+
+_INLINE = "module://matplotlib_inline.backend_inline"
 
 
 def configure_threads() -> None:
@@ -62,6 +64,25 @@ def configure_memory() -> None:
     libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
+def configure_plots() -> None:
+    """Let a notebook show its figures, also where `MPLBACKEND` keeps them away.
+
+    Containers and clusters set it for programs, often to Agg. What the reader chose in
+    the notebook, such as `%matplotlib widget`, stays.
+    """
+    backend = os.environ.get("MPLBACKEND")
+    if backend in (None, "", _INLINE) or "ipykernel" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    if not hasattr(get_ipython(), "kernel"):
+        return
+    os.environ["MPLBACKEND"] = _INLINE
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib and matplotlib.get_backend().lower() == backend.lower():
+        get_ipython().run_line_magic("matplotlib", "inline")
+
+
 def _mxnet_default() -> int:
     """Return how many OpenMP threads MXNet chooses by itself.
 
@@ -71,7 +92,7 @@ def _mxnet_default() -> int:
     if hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
     else:
-        processors = os.cpu_count()
+        processors = os.cpu_count() or 1
     return max(1, processors // 2) if platform.machine() == "x86_64" else processors
 
 

@@ -9,7 +9,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for chinese_search
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]  # for chinese_search and d2lutil
+
+from d2lutil.pages import sections  # noqa: E402
 
 project = "现代卷积神经网络"
 language = "zh_CN"
@@ -20,7 +22,8 @@ extensions = [
     "sphinx_external_toc",
     "chinese_search",
 ]
-exclude_patterns = ["**.ipynb_checkpoints"]
+# Other notebooks in the folder, such as copies and drafts, are not part of the book.
+include_patterns = [f"{name}.ipynb" for name in sections.notebook_names()]
 
 external_toc_path = str(HERE / "_toc.yml")
 # A pattern of _toc.yml may stand for notebooks that are still to come.

@@ -9,7 +9,7 @@ import pytest
 
 import d2lutil as gb
 from benchmarks import measure_loss, measure_peak, profile, run, steps
-from d2lutil import compile
+from d2lutil.engine import static_graph
 from tests.book.reading import NOTEBOOKS, code_cells, read
 
 
@@ -52,7 +52,7 @@ def test_result_is_images_per_second_of_the_median_step(capsys):
     ("dtype", "operand"), [("float32", "src_f32"), ("bfloat16", "src_bf16")]
 )
 def test_limit_is_that_of_products_in_the_type(dtype, operand):
-    if dtype == "bfloat16" and not compile.has_bfloat16():
+    if dtype == "bfloat16" and not static_graph.has_bfloat16():
         pytest.skip("the processor has no bfloat16 instructions")
     code = (
         "from benchmarks import measure_peak\n"

@@ -1,6 +1,7 @@
 """Protects: outputs are stored when all went well, and say how they were recorded."""
 
 import configparser
+import dataclasses
 import datetime
 import os
 import re
@@ -11,11 +12,11 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from conftest import sanitize_rules
 from d2lutil.engine import checkpoint
-from d2lutil.settings import FULL
+from d2lutil.pages import sections
 from recording import run
 from recording.run import RecordingError
-from tests.book.reading import ROOT
 
 LINE = re.compile(
     r"^recorded on \d{4}-\d\d-\d\d: \S.*, \d+ threads?, float32, \d+ sec in total\n$"
@@ -25,6 +26,10 @@ training on cpu(0)
 epoch 1, loss 2.2708, train acc 0.155, test acc 0.162, time 34.9 sec
 epoch 2, loss 2.2030, train acc 0.169, test acc 0.296, time 34.7 sec
 """
+OPTIONS = run.Options(
+    compiles=False, dtype="float32", num_threads=2, checkpoint=Path("unused")
+)
+BFLOAT16 = dataclasses.replace(OPTIONS, compiles=True, dtype="bfloat16")
 IMPERATIVE = "The network runs imperatively, not compiled: it has a hook.\n"
 NO_BFLOAT16 = "This processor has no bfloat16 instructions; float32 is used.\n"
 TRAINING = """\
@@ -47,7 +52,7 @@ def training_cell(text: str = EPOCHS, source: str = "gb.train()", tags=()) -> di
 
 
 def text(notebook: NotebookNode) -> str:
-    return "".join(run._text(cell) for cell in notebook.cells)
+    return "".join(map(sections.printed, sections.code_cells(notebook)))
 
 
 def write(folder: Path, *sources: str) -> Path:
@@ -58,22 +63,14 @@ def write(folder: Path, *sources: str) -> Path:
     return path
 
 
-@pytest.fixture
-def checkpoints(tmp_path, monkeypatch) -> Path:
-    # Undone after the test, whatever the recorder sets.
-    monkeypatch.setenv("D2LUTIL_CHECKPOINT", "")
-    monkeypatch.setenv("D2LUTIL_SCALE", "full")
-    return tmp_path / "checkpoint"
-
-
 # The line.
 
 
 def test_line_is_added_to_the_last_training_of_the_book():
     cells = [training_cell(), training_cell(), training_cell(tags=["extra"])]
     notebook = new_notebook(cells=cells)
-    run.add_line(notebook, datetime.date(2026, 1, 2))
-    texts = [run._text(cell) for cell in notebook.cells]
+    run.add_line(notebook, OPTIONS, datetime.date(2026, 1, 2))
+    texts = [sections.printed(cell) for cell in notebook.cells]
     assert texts[0] == texts[2] == EPOCHS
     line = texts[1].removeprefix(EPOCHS)
     assert LINE.match(line)
@@ -94,22 +91,19 @@ def test_line_is_added_to_the_last_training_of_the_book():
         ),
     ],
 )
-def test_line_says_the_data_type_that_was_used(monkeypatch, expected, cells):
-    monkeypatch.setenv("D2LUTIL_DTYPE", "bfloat16")
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+def test_line_says_the_data_type_that_was_used(expected, cells):
     notebook = new_notebook(cells=cells)
-    run.add_line(notebook, datetime.date.today())
+    run.add_line(notebook, BFLOAT16, datetime.date.today())
     assert f" 2 threads, {expected}, " in text(notebook)
 
 
-def test_line_follows_the_last_output_and_counts_the_outer_threads(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+def test_line_follows_the_last_output():
     cell = training_cell()
     cell.outputs[:0] = [
         new_output("stream", name="stdout", text="Fashion-MNIST: a note\n"),
         new_output("display_data", data={"text/html": ""}),
     ]
-    run.add_line(new_notebook(cells=[cell]), datetime.date.today())
+    run.add_line(new_notebook(cells=[cell]), OPTIONS, datetime.date.today())
     assert cell.outputs[0].text == "Fashion-MNIST: a note\n"
     assert ", 2 threads, " in cell.outputs[2].text
 
@@ -126,7 +120,9 @@ def test_notes_of_the_compiler_and_of_checkpoints_are_dropped():
 
 def test_notebook_without_training_is_not_recorded():
     with pytest.raises(RecordingError, match="make execute"):
-        run.add_line(new_notebook(cells=[new_code_cell()]), datetime.date.today())
+        run.add_line(
+            new_notebook(cells=[new_code_cell()]), OPTIONS, datetime.date.today()
+        )
 
 
 # The metadata.
@@ -164,17 +160,20 @@ def test_notebook_without_training_gets_no_metadata():
 # Executing and storing.
 
 
-def test_recording_goes_on_where_it_was_stopped(tmp_path, checkpoints):
+def test_recording_goes_on_where_it_was_stopped(tmp_path):
+    checkpoints = tmp_path / "checkpoint"
+    options = dataclasses.replace(OPTIONS, checkpoint=checkpoints)
+    surroundings = dict(os.environ)
     cells = ["import os", TRAINING, f"1 / os.path.exists({str(tmp_path / 'go')!r})"]
     path = write(tmp_path, *cells)
     before = path.read_bytes()
     with pytest.raises(RecordingError, match="ZeroDivisionError"):
-        run.record(path, checkpoints)
+        run.record(path, options)
     assert path.read_bytes() == before
     assert {p.name for p in tmp_path.iterdir()} == {path.name, "checkpoint"}
     [*_, saved] = checkpoint_files(checkpoints)
     (tmp_path / "go").touch()
-    run.record(path, checkpoints)
+    run.record(path, options)
     assert checkpoint_files(checkpoints)[-1] == saved
     notebook = nbformat.read(path, as_version=4)
     lines = text(notebook).splitlines(keepends=True)
@@ -183,7 +182,9 @@ def test_recording_goes_on_where_it_was_stopped(tmp_path, checkpoints):
     assert LINE.match(lines[3])
     assert len(lines) == 4
     assert len(notebook.metadata.d2lutil.histories.full.test_acc) == 2
+    assert notebook.metadata.d2lutil.outputs == sections.outputs_digest(notebook)
     assert not [cell for cell in notebook.cells if "execution" in cell.metadata]
+    assert dict(os.environ) == surroundings
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -214,29 +215,51 @@ def test_notebook_that_cannot_be_written_stays(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_nothing_is_recorded_without_the_whole_dataset(monkeypatch):
-    monkeypatch.setenv("D2LUTIL_SCALE", "full")
-    monkeypatch.setenv("D2LUTIL_COMPILE", "0")
-    monkeypatch.setattr(
-        run, "load_data_fashion_mnist", lambda batch_size: ([0] * 24_000, [])
-    )
-    monkeypatch.setattr(run, "record", lambda path, folder: None)
-    with pytest.raises(RecordingError, match="whole of Fashion-MNIST"):
-        run._record_all(["08-nin"])
-
-
 def test_all_notebooks_are_recorded_one_after_the_other(monkeypatch):
     recorded = []
-    monkeypatch.setenv("D2LUTIL_SCALE", "smoke")
-    monkeypatch.setenv("D2LUTIL_COMPILE", "0")
     monkeypatch.setattr("sys.argv", ["run", "--record"])
     monkeypatch.setattr(
-        run, "load_data_fashion_mnist", lambda batch_size: (range(FULL.num_train), [])
+        run, "record", lambda path, options: recorded.append((path.stem, options))
     )
-    monkeypatch.setattr(run, "record", lambda path, folder: recorded.append(path.stem))
     run.main()
-    assert recorded == run.RECORDED
-    assert len(set(recorded)) == 8
+    assert [name for name, _ in recorded] == run.RECORDED
+    assert len(set(run.RECORDED)) == 8
+    # Unless the user says otherwise, a recording trains compiled networks.
+    assert all(options.compiles for _, options in recorded)
+    monkeypatch.setenv("D2LUTIL_COMPILE", "0")
+    run.main()
+    assert not recorded[-1][1].compiles
+
+
+def test_options_of_a_recording_reach_the_kernel():
+    assert BFLOAT16.environment() == {
+        "D2LUTIL_SCALE": "full",
+        "D2LUTIL_COMPILE": "1",
+        "D2LUTIL_DTYPE": "bfloat16",
+        "D2LUTIL_CHECKPOINT": "unused",
+        "OMP_NUM_THREADS": "2",
+    }
+
+
+def test_wrong_variable_is_an_error_before_anything_is_run(monkeypatch):
+    monkeypatch.setenv("D2LUTIL_DTYPE", "float16")
+    monkeypatch.setattr("sys.argv", ["run", "--record", "08-nin"])
+    with pytest.raises(SystemExit, match="D2LUTIL_DTYPE is 'float16'; set it to"):
+        run.main()
+
+
+def test_notebook_that_could_not_be_stored_is_not_executed(tmp_path, monkeypatch):
+    path = write(tmp_path, "1")
+    # As another user: root may write everywhere.
+    monkeypatch.setattr(run.os, "access", lambda path, mode: path.is_file())
+    with pytest.raises(RecordingError, match=r"99-test\.ipynb is not executed"):
+        run.execute(path)
+
+
+def test_training_that_diverged_is_not_stored():
+    diverged = EPOCHS.replace("2.2030", "nan")
+    with pytest.raises(RecordingError, match="diverged"):
+        run.note_history(new_notebook(cells=[training_cell(diverged)]), "lesson")
 
 
 @pytest.mark.parametrize("name, noted", [("08-nin", True), ("solutions/08-nin", False)])
@@ -262,19 +285,19 @@ def test_unknown_notebook_is_an_error(monkeypatch):
 
 def sanitized(output: str) -> str:
     """Return an output as nbval compares it."""
-    config = configparser.RawConfigParser()
-    config.read(ROOT / "tests" / "nbval_sanitize.cfg")
-    for section in config.sections():
-        regex, replacement = (config.get(section, key) for key in ("regex", "replace"))
+    rules = configparser.RawConfigParser()
+    rules.read_string(sanitize_rules())
+    for section in rules.sections():
+        regex, replacement = (rules.get(section, key) for key in ("regex", "replace"))
         output = re.sub(regex, replacement, output)
     return output
 
 
 def test_recorded_and_tested_outputs_are_equal_for_nbval():
     recorded = new_notebook(cells=[training_cell()])
-    run.add_line(recorded, datetime.date.today())
+    run.add_line(recorded, OPTIONS, datetime.date.today())
     scale_line = (
-        "Fashion-MNIST: smoke scale, sample data, 500 + 250 images of 72 x 72 pixels "
+        "Fashion-MNIST: smoke scale, 500 + 250 images of 72 x 72 pixels "
         "(asked: 60000 + 10000 of 224 x 224); D2LUTIL_SCALE=full gives the book's run\n"
     )
     other_digits = EPOCHS.replace("2.2", "1.3").replace("34.", "101.")

@@ -10,6 +10,7 @@ import loky
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 from d2lutil.engine import runtime
 
@@ -66,13 +67,18 @@ with_gnu_openmp = pytest.mark.skipif(
 )
 
 
+def outputs_in_kernel(code: str) -> list[NotebookNode]:
+    """Run a cell in a new kernel; return its outputs."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, coalesce_streams=True).execute()
+    return notebook.cells[0].outputs
+
+
 def run_in_kernel(monkeypatch: pytest.MonkeyPatch, code: str) -> dict[str, str]:
     """Run a cell in a new kernel without settings of threads; return its streams."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, coalesce_streams=True).execute()
-    return {output.name: output.text for output in notebook.cells[0].outputs}
+    return {output.name: output.text for output in outputs_in_kernel(code)}
 
 
 @with_gnu_openmp
@@ -197,3 +203,33 @@ print(digest.hexdigest())
 
 def test_memory_settings_leave_every_bit_of_the_parameters():
     assert run_python(TRAIN_TWO_STEPS) == run_python(TRAIN_TWO_STEPS, **AS_GLIBC_STARTS)
+
+
+DRAW = "from matplotlib import pyplot as plt\nplt.plot([1, 2])\nplt.show()"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import d2lutil\n{DRAW}",
+        f"import matplotlib\nimport d2lutil\n{DRAW}",
+        f"from matplotlib import pyplot\nimport d2lutil\n{DRAW}",
+    ],
+    ids=["d2lutil first", "matplotlib first", "pyplot first"],
+)
+def test_kernel_shows_figures_whatever_mplbackend_says(monkeypatch, code):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    outputs = outputs_in_kernel(code)
+    assert ["image/png" in output.get("data", {}) for output in outputs] == [True]
+
+
+def test_backend_that_the_reader_chose_in_the_notebook_stays(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    code = "import matplotlib\nmatplotlib.use('svg')\nimport d2lutil\n"
+    [output] = outputs_in_kernel(f"{code}print(matplotlib.get_backend())")
+    assert output.text == "svg\n"
+
+
+def test_program_keeps_its_backend():
+    code = "import d2lutil, matplotlib; print(matplotlib.get_backend())"
+    assert run_python(code, MPLBACKEND="svg") == "svg\n"

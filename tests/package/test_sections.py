@@ -1,6 +1,8 @@
 """Protects: networks come from the sections that define them, as defined there."""
 
+import linecache
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -11,9 +13,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import d2lutil as gb
 from d2lutil.pages import sections
-from tests.book.reading import code_cells
 
-NAMES = sorted(path.stem for path in sections.NOTEBOOKS.glob("*-*.ipynb"))
+NAMES = sections.section_names()
 
 # The seven networks at the resolution whose parameters the section prints.
 NETWORKS = {
@@ -28,13 +29,7 @@ NETWORKS = {
 
 
 def printed(name: str) -> str:
-    notebook = nbformat.read(sections.NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    return "".join(
-        output.get("text", "")
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-    )
+    return "".join(map(sections.printed, sections.code_cells(sections.read(name))))
 
 
 # The book's sections.
@@ -71,22 +66,11 @@ def test_every_call_builds_a_new_network():
 
 @pytest.mark.parametrize("name", [*NETWORKS, "10-batch-norm"])
 def test_history_is_what_the_last_training_of_the_book_printed(name):
-    notebook = nbformat.read(sections.NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    cells = [
-        c for c in code_cells(notebook) if "extra" not in c.metadata.get("tags", [])
-    ]
-    outputs = (output for cell in cells for output in cell.outputs)
-    text = "".join(output.get("text", "") for output in outputs)
-    scale = "full" if "recorded on" in text else "lesson"
-    epochs = re.findall(
-        r"^epoch \d, loss (.+), train acc (.+), test acc (.+), time (.+) sec$",
-        text,
-        re.M,
-    )
-    history = gb.recorded_history(name, scale)
-    columns = history.loss, history.train_acc, history.test_acc, history.seconds
-    noted = list(zip(*columns, strict=True))
-    assert noted == [tuple(map(float, epoch)) for epoch in epochs[-5:]]
+    cells = sections.code_cells(sections.read(name))
+    text = "".join(sections.printed(c) for c in cells if not sections.is_added(c))
+    lines = re.findall("^epoch .*$", text, re.MULTILINE)[-5:]
+    history = gb.recorded_history(name, "full" if "recorded on" in text else "lesson")
+    assert [history.line(epoch) for epoch in range(1, 6)] == lines
     assert len(gb.recorded_history(name).loss) == 5
 
 
@@ -96,6 +80,7 @@ def test_history_is_what_the_last_training_of_the_book_printed(name):
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Write the notebook 99-test.ipynb with the given code cells."""
+    shutil.copy(sections.path("index"), tmp_path)
     monkeypatch.setattr(sections, "NOTEBOOKS", tmp_path)
 
     def write(*sources: str, tags: list[str] = []) -> None:  # noqa: B006
@@ -165,10 +150,19 @@ def test_unknown_section_is_an_error_that_names_those_there_are(function):
         function("8-nin")
 
 
-@pytest.mark.parametrize("scale, command", [("lesson", "execute"), ("full", "record")])
-def test_section_without_that_run_is_an_error_that_says_what_to_do(
-    write, scale, command
-):
+@pytest.mark.parametrize("scale", ["lesson", "full"])
+def test_section_without_that_run_is_an_error_that_says_what_there_is(write, scale):
     write("1")
-    with pytest.raises(ValueError, match=f"scale {scale}; .*make {command} NB=99-test"):
+    with pytest.raises(ValueError, match=f"at scale {scale}; there is: none"):
         gb.recorded_history("99-test", scale)
+
+
+def test_traceback_shows_the_line_of_the_cell_and_no_more(write):
+    write("import d2lutil as gb", "def fail():\n    return 1 / 0\n\nother = 1")
+    with pytest.raises(ZeroDivisionError) as error:
+        gb.load_section("99-test").fail()
+    last = error.traceback[-1]
+    assert str(last.path).endswith("<99-test, cell 2>")
+    assert linecache.getline("<99-test, cell 2>", last.lineno + 1) == (
+        "    return 1 / 0\n"
+    )

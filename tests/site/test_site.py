@@ -11,17 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SITE = ROOT / "_build" / "html"
-NOTEBOOKS = ROOT / "notebooks"
-NAMES = sorted(
-    str(path.relative_to(NOTEBOOKS).with_suffix(""))
-    for path in NOTEBOOKS.rglob("*.ipynb")
-    if ".ipynb_checkpoints" not in path.parts
-)
+from d2lutil.pages import sections
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+NAMES = sections.notebook_names()
 PAGES = [*NAMES, "search"]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
@@ -72,8 +67,10 @@ def search(query: str) -> set[str]:
 
 
 def prose(name: str) -> str:
-    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    cells = sections.read(name)["cells"]
+    return "\n".join(
+        sections.source(cell) for cell in cells if cell["cell_type"] == "markdown"
+    )
 
 
 def test_every_notebook_has_a_page_and_no_page_is_left_over():
@@ -86,7 +83,7 @@ def test_every_notebook_has_a_page_and_no_page_is_left_over():
 def test_the_notebook_can_be_downloaded(name):
     source = f"_sources/{name}.ipynb"
     assert any(link.endswith(source) for link in Page(name).links)
-    assert (SITE / source).read_bytes() == (NOTEBOOKS / f"{name}.ipynb").read_bytes()
+    assert (SITE / source).read_bytes() == sections.path(name).read_bytes()
 
 
 @pytest.mark.parametrize("name", PAGES)
