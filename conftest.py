@@ -4,6 +4,7 @@ So `pytest` and `pytest --nbval notebooks/11-resnet.ipynb` need no further setti
 """
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -18,9 +19,9 @@ CELL_TIMEOUT = {"smoke": 300, "lesson": 3_600, "full": 86_400}
 # resolution a scale uses (at scale full there is no such line), and what a stored
 # recording says about itself.
 SANITIZE = r"""
-[epoch]
-regex: {epoch}
-replace: epoch \1, loss, train acc, test acc, time
+[training]
+regex: {measurements}
+replace: loss, train acc, test acc, time
 
 [scale]
 regex: {differs}\n
@@ -35,11 +36,11 @@ replace:{blank}
 def sanitize_rules() -> str:
     """Return nbval's rules, made of the sentences where they are printed."""
     from d2lutil.fashion_mnist import DIFFERS
-    from d2lutil.history import epoch_pattern
+    from d2lutil.history import measurements_pattern
     from recording.run import RECORDED_LINE, pattern
 
     return SANITIZE.format(
-        epoch=epoch_pattern(),
+        measurements=measurements_pattern(),
         differs=pattern(DIFFERS),
         recorded=pattern(RECORDED_LINE).replace("\\\n", r"\n"),
         blank=" ",  # nbval refuses a rule that ends with its colon.
@@ -55,6 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.nbval_sanitize_with = str(rules)
     config.option.nbval_cell_timeout = CELL_TIMEOUT[os.environ["D2LUTIL_SCALE"]]
     config.add_cleanup(lambda: (rules.unlink(), rules.parent.rmdir()))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Leave out nbval's own notes, hundreds of lines beside what failed."""
+    report.sections = [
+        (title, re.sub(r"unhandled iopub msg: .*\n", "", text))
+        for title, text in report.sections
+    ]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

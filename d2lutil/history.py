@@ -10,10 +10,10 @@ from matplotlib.ticker import MaxNLocator
 
 from d2lutil.pages import sections
 
-# gluonbook's line for an epoch.
-EPOCH_LINE = (
-    "epoch {epoch}, loss {loss:.4f}, train acc {train_acc:.3f}, "
-    "test acc {test_acc:.3f}, time {seconds:.1f} sec"
+# What gluonbook's line for an epoch says after its number.
+MEASUREMENTS = (
+    "loss {loss:.4f}, train acc {train_acc:.3f}, test acc {test_acc:.3f}, "
+    "time {seconds:.1f} sec"
 )
 
 
@@ -47,13 +47,13 @@ class History:
             'epoch 1, loss 2.3000, train acc 0.100, test acc 0.200, time 1.5 sec'
         """
         i = epoch - 1
-        return EPOCH_LINE.format(
-            epoch=epoch,
+        measurements = MEASUREMENTS.format(
             loss=self.loss[i],
             train_acc=self.train_acc[i],
             test_acc=self.test_acc[i],
             seconds=self.seconds[i],
         )
+        return f"epoch {epoch}, {measurements}"
 
     @classmethod
     def parse(cls, text: str) -> "History":
@@ -63,8 +63,8 @@ class History:
             >>> History.parse(History([2.3], [0.1], [0.2], [1.5]).line(1)).test_acc
             [0.2]
         """
-        pattern = re.compile(f"^{epoch_pattern()}$", re.MULTILINE)
-        rows = [map(float, numbers) for _, *numbers in pattern.findall(text)]
+        pattern = rf"^epoch \d+, {measurements_pattern()}$"
+        rows = [map(float, row) for row in re.findall(pattern, text, re.MULTILINE)]
         return cls(*map(list, zip(*rows, strict=True)))
 
     def plot(self) -> Figure:
@@ -92,15 +92,13 @@ class History:
         return png.getvalue(), {"width": round(width), "height": round(height)}
 
 
-def epoch_pattern() -> str:
-    """Return a regular expression of an epoch's line, with a group for each number.
+def measurements_pattern() -> str:
+    """Return a regular expression of what an epoch measured, a group for each number.
 
-    What is not finite is not part of it.
+    Numbers that are not finite do not match.
     """
     return re.sub(
-        r"\{\w+(?::\.(\d)f)?\}",
-        lambda field: rf"(\d+\.\d{{{field[1]}}})" if field[1] else r"(\d+)",
-        EPOCH_LINE,
+        r"\{\w+:\.(\d)f\}", lambda field: rf"(\d+\.\d{{{field[1]}}})", MEASUREMENTS
     )
 
 

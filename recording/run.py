@@ -24,7 +24,7 @@ from d2lutil import settings
 from d2lutil.device import processor_name
 from d2lutil.engine.checkpoint import IS_DAMAGED
 from d2lutil.engine.static_graph import RUNS_IMPERATIVELY, USES_FLOAT32
-from d2lutil.history import EPOCH_LINE, History
+from d2lutil.history import History
 from d2lutil.pages import sections
 from d2lutil.pages.sections import Cell
 from d2lutil.settings import FULL, SMOKE, run_scale
@@ -241,8 +241,7 @@ def _path(name: str) -> Path:
 
 def _num_epochs(text: str) -> int:
     """Return how many lines of epochs there are, also of those without finite loss."""
-    start = pattern(EPOCH_LINE.partition("{loss")[0])
-    return len(re.findall(f"^{start}", text, re.MULTILINE))
+    return len(re.findall(r"^epoch \d+, loss ", text, re.MULTILINE))
 
 
 def _training_cells(notebook: NotebookNode) -> list[Cell]:
