@@ -1,6 +1,6 @@
 """Protects: at scale lesson, every network learns what it learned with three seeds.
 
-`make test-lesson`, for a nightly run: the own cells of the sections, half an hour on two
+`make test-lesson`, for a nightly run: the sections' own cells, in half an hour on two
 cores.
 """
 
