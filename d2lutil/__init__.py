@@ -17,6 +17,7 @@ if find_spec("mxnet"):
     runtime.configure_plots()
 
 _NAMES = {
+    "d2lutil.basics": ["linreg", "sgd", "squared_loss"],
     "d2lutil.blocks": ["Residual", "corr2d", "resnet18"],
     "d2lutil.cost": ["network_cost"],
     "d2lutil.device": ["try_all_gpus", "try_gpu"],
@@ -29,13 +30,15 @@ _NAMES = {
     "d2lutil.pages.sections": ["load_section"],
     "d2lutil.plotting": [
         "Benchmark",
+        "plt",
+        "semilogy",
         "set_figsize",
         "show_fashion_mnist",
         "show_images",
         "use_svg_display",
     ],
     "d2lutil.settings": ["run_scale"],
-    "d2lutil.training": ["evaluate_accuracy", "train", "train_ch5"],
+    "d2lutil.training": ["evaluate_accuracy", "train", "train_ch3", "train_ch5"],
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -44,9 +47,11 @@ _OTHER_CHAPTERS = {
     "recurrent networks": """data_iter_consecutive data_iter_random grad_clipping
         load_data_jay_lyrics load_data_time_machine predict_rnn predict_rnn_gluon
         RNNModel to_onehot train_and_predict_rnn train_and_predict_rnn_gluon""",
-    "optimisation": "get_data_ch7 show_trace_2d train_2d train_ch7 train_gluon_ch7",
-    "detection and segmentation": """VOCSegDataset bbox_to_rect download_voc_pascal
-        load_data_pikachu mkdir_if_not_exist read_voc_images show_bboxes
+    "optimisation": """data_iter get_data_ch7 show_trace_2d train_2d train_ch7
+        train_gluon_ch7""",
+    "detection and segmentation": """VOC_CLASSES VOC_COLORMAP VOCSegDataset bbox_to_rect
+        download_voc_pascal load_data_pikachu mkdir_if_not_exist read_voc_images
+        show_bboxes
         voc_label_indices voc_rand_crop""",
     "language": """count_tokens download_imdb get_tokenized_imdb get_vocab_imdb
         predict_sentiment preprocess_imdb read_imdb""",

@@ -32,6 +32,40 @@ def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
     plt.rcParams["figure.figsize"] = figsize
 
 
+def semilogy(
+    x_vals: Sequence[float],
+    y_vals: Sequence[float],
+    x_label: str,
+    y_label: str,
+    x2_vals: Sequence[float] | None = None,
+    y2_vals: Sequence[float] | None = None,
+    legend: Sequence[str] | None = None,
+    figsize: tuple[float, float] = (3.5, 2.5),
+) -> None:
+    """Draw one or two curves over x, with a logarithmic scale for y.
+
+    Mirrors `gluonbook.semilogy`.
+
+    Args:
+        x_vals: Places of the first curve.
+        y_vals: Its values, greater than 0.
+        x_label: Text below the figure.
+        y_label: Text beside the figure.
+        x2_vals: Places of the second curve, which is dotted.
+        y2_vals: Its values.
+        legend: A name for each of two curves.
+        figsize: Width and height in inches.
+    """
+    set_figsize(figsize)
+    plt.xlabel(x_label)
+    plt.ylabel(y_label)
+    plt.semilogy(x_vals, y_vals)
+    if x2_vals is not None and y2_vals is not None:
+        plt.semilogy(x2_vals, y2_vals, linestyle=":")
+        plt.legend(legend)
+    plt.show()
+
+
 def show_images(
     imgs: Sequence[nd.NDArray], num_rows: int, num_cols: int, scale: float = 2
 ) -> np.ndarray:

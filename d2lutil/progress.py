@@ -1,66 +1,114 @@
-"""A progress bar that leaves nothing behind, in a terminal and in a notebook."""
+"""The progress of a training: its finished lines, and below them a bar.
+
+The bar leaves nothing behind, in a terminal and in a notebook, and is never in a log.
+"""
 
 import html
 import sys
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Iterable, Iterator
+from operator import length_hint
 
 from IPython import get_ipython
 from IPython.display import HTML, display
 from tqdm import tqdm
 
+from d2lutil.history import History
 
-class _NotebookOutput:
-    """A file whose last line is shown in one place of the notebook's output.
 
-    A stored notebook holds the last text shown, and nbval compares the first: both are
-    empty.
+class Progress:
+    """Print the lines of a training while a bar below them counts its batches.
+
+    In a notebook both are shown in one place of the output, and the lines become
+    ordinary text when the training ends, however it ends.  A stored notebook holds the
+    last content of that place, and nbval compares the first: both are empty.
+
+    Args:
+        num_epochs: Number of passes over the batches.
+        data_iter: Loader of the batches.
+        history: What the passes that were made before measured; their lines are
+            printed.
+    """
+
+    def __init__(self, num_epochs: int, data_iter: Iterable, history: History) -> None:
+        self.printed: list[str] = []
+        self._num_epochs = num_epochs
+        num_batches = length_hint(data_iter) or None
+        self._cell = _NotebookCell() if _in_notebook() else None
+        self._bar = tqdm(
+            total=num_batches and num_batches * num_epochs,
+            initial=(num_batches or 0) * history.num_epochs,
+            file=self._cell or sys.stderr,
+            disable=None,  # not in a log
+            leave=False,
+            ascii=False,
+            ncols=80 if self._cell else None,
+            dynamic_ncols=not self._cell,
+            unit="batch",
+            smoothing=0,  # the time left is that of the whole training
+        )
+        for epoch in range(1, history.num_epochs + 1):
+            self.print(history.line(epoch))
+
+    def __enter__(self) -> "Progress":
+        """Start to show it."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Remove the bar; the lines stay."""
+        self._bar.close()
+        if self._cell:
+            self._cell.close()
+
+    def batches(self, data_iter: Iterable, epoch: int) -> Iterator:
+        """Yield the batches of an epoch, counted from 1, and count them."""
+        self._bar.set_description(f"epoch {epoch}/{self._num_epochs}", refresh=False)
+        for batch in data_iter:
+            yield batch
+            self._bar.update()
+
+    def show_loss(self, loss: float) -> None:
+        """Note the mean loss of the epoch beside the bar."""
+        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+
+    def print(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.printed.append(line)
+        if self._cell:
+            self._cell.print(line)
+        else:
+            self._bar.write(line, file=sys.stdout)
+
+
+class _NotebookCell:
+    """A place in a cell's output: lines, and a last line that is replaced.
+
+    It is the file that tqdm writes its bar to.
     """
 
     def __init__(self) -> None:
-        self.handle = display(HTML(""), display_id=True)
+        self._handle = display(HTML(""), display_id=True)
+        self._lines: list[str] = []
+
+    def print(self, line: str) -> None:
+        self._lines.append(line)
+        self._show()
 
     def write(self, text: str) -> None:
-        line = text.strip()
-        self.handle.update(HTML(f"<pre>{html.escape(line)}</pre>" if line else ""))
+        self._show(text.strip())
 
     def flush(self) -> None:
         """Do nothing: every line is shown at once."""
 
+    def close(self) -> None:
+        """Leave the lines as text, as if they had been printed one by one."""
+        self._handle.update(HTML(""))
+        for line in self._lines:
+            print(line)
 
-def progress_output() -> TextIO | _NotebookOutput:
-    """Return the place for progress bars: of a notebook's cell, or the terminal."""
-    in_notebook = hasattr(get_ipython(), "kernel")
-    return _NotebookOutput() if in_notebook else sys.stderr
+    def _show(self, bar: str = "") -> None:
+        text = "\n".join([*self._lines, *filter(None, [bar])])
+        self._handle.update(HTML(f"<pre>{html.escape(text)}</pre>" if text else ""))
 
 
-def progress_bar(
-    batches: Iterable,
-    description: str,
-    output: TextIO | _NotebookOutput,
-    total: int | None = None,
-    done: int = 0,
-) -> tqdm:
-    """Return a bar that counts the batches as they are iterated over.
-
-    It disappears when it is closed, and never appears in a log.
-
-    Args:
-        batches: What is iterated over.
-        description: Text before the bar.
-        output: Place of the bar.
-        total: Number of batches of which `batches` are the last; None: their number.
-        done: Number of batches before them.
-    """
-    return tqdm(
-        batches,
-        description,
-        total=total,
-        initial=done,
-        file=output,
-        disable=None,
-        leave=False,
-        ascii=False,
-        ncols=80,
-        unit="batch",
-    )
+def _in_notebook() -> bool:
+    return hasattr(get_ipython(), "kernel")

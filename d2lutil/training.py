@@ -1,44 +1,49 @@
 """Train a network and measure its accuracy.
 
-`D2LUTIL_CHECKPOINT=<folder>` lets a training be stopped and started again, see
-`checkpoint.py`.
+`_train` is the loop that the section on LeNet writes out, with what a reader should not
+have to write: several devices, a progress bar, errors that say what was wrong, and
+`D2LUTIL_CHECKPOINT=<folder>`, which lets a training be stopped and started again (see
+`engine/checkpoint.py`).
 """
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from operator import length_hint
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import mxnet as mx
+import numpy as np
+from IPython import get_ipython
+from IPython.display import display
 from mxnet import autograd, gluon, nd
 from mxnet.gluon.loss import SoftmaxCrossEntropyLoss
 
-from d2lutil.engine.checkpoint import (
-    Checkpoint,
-    NoCheckpoint,
-    data_settings,
-    describe,
-    environment_settings,
-    first_batch,
-    network_settings,
-)
+from d2lutil import checks
+from d2lutil.basics import sgd
+from d2lutil.engine.checkpoint import open_checkpoint
 from d2lutil.engine.static_graph import compiled_if_asked
-from d2lutil.history import History, Progress
-from d2lutil.progress import progress_bar, progress_output
-from d2lutil.settings import checkpoint_folder
+from d2lutil.history import History
+from d2lutil.progress import Progress
 
-Batches = Iterable[tuple[nd.NDArray, nd.NDArray]]
+Batches: TypeAlias = Iterable[tuple[nd.NDArray, nd.NDArray]]
 Contexts: TypeAlias = mx.Context | Sequence[mx.Context]
-Loss = Callable[[nd.NDArray, nd.NDArray], nd.NDArray]
+Network: TypeAlias = Callable[[nd.NDArray], nd.NDArray]
+Loss: TypeAlias = Callable[[nd.NDArray, nd.NDArray], nd.NDArray]
 
 # Features and labels for each device.
-Batch = Sequence[tuple[nd.NDArray, nd.NDArray]]
+Batch: TypeAlias = Sequence[tuple[nd.NDArray, nd.NDArray]]
+
+NOT_FINITE = (
+    "The loss or a parameter is no longer a finite number; train a newly initialised "
+    "network with a smaller learning rate"
+)
 
 
 def evaluate_accuracy(
     data_iter: Batches,
-    net: gluon.Block,
+    net: Network,
     ctx: Contexts = [mx.cpu()],  # noqa: B006, B008
 ) -> float:
     """Return the share of examples that the network classifies correctly.
@@ -49,12 +54,63 @@ def evaluate_accuracy(
         data_iter: Batches of features (batch, ...) and labels (batch,).
         net: Network with one output per class, initialised on `ctx`.
         ctx: One device, or several that share each batch.
+
+    Raises:
+        MistakeError: An argument is of another kind, `data_iter` is empty, or a label
+            is not the number of an output.
+
+    Example:
+        >>> data_iter = [(nd.array([[0, 1], [2, 0]]), nd.array([1, 1]))]
+        >>> evaluate_accuracy(data_iter, net=lambda X: X)
+        0.5
     """
-    return _accuracy(data_iter, None, net, ctx)
+    checks.check_arguments(evaluate_accuracy, locals())
+    return _accuracy(data_iter, net, None, _as_list(ctx), "data_iter")
+
+
+def train_ch3(
+    net: Network,
+    train_iter: Batches,
+    test_iter: Batches,
+    loss: Loss,
+    num_epochs: int,
+    batch_size: int,
+    params: Sequence[nd.NDArray] | None = None,
+    lr: float | None = None,
+    trainer: gluon.Trainer | None = None,
+) -> History:
+    """Train a classifier on the CPU, with `sgd` or a trainer; print a line per epoch.
+
+    Mirrors `gluonbook.train_ch3`.
+
+    Args:
+        net: Network with one output per class.
+        train_iter: Training batches of features (batch, ...) and labels (batch,).
+        test_iter: Test batches of the same form.
+        loss: Loss that gives one number per example.
+        num_epochs: Number of passes over the training batches.
+        batch_size: Number of examples per batch, by which gradients are divided.
+        params: Parameters, with gradients attached; without a trainer.
+        lr: Learning rate; without a trainer.
+        trainer: Optimiser of the network's parameters.
+
+    Returns:
+        The measurements; in Jupyter they show as the learning curve.
+
+    Raises:
+        MistakeError: What is given cannot be trained; the message says why.
+        CheckpointError: As for `train_ch5`.
+    """
+    if trainer is None:
+        trainer = _SGD(params, lr)
+    checks.check_arguments(train_ch3, locals())
+    return _train(
+        net, train_iter, test_iter, loss, trainer, mx.cpu(), num_epochs, batch_size
+    )
 
 
 def train_ch5(
-    net: gluon.Block,
+    net: Network,
     train_iter: Batches,
     test_iter: Batches,
     batch_size: int,
@@ -79,19 +135,23 @@ def train_ch5(
         The measurements; in Jupyter they show as the learning curve.
 
     Raises:
+        MistakeError: What is given cannot be trained; the message says why.
+        TrainingInterrupted: The reader stopped it; the network keeps what it learned.
         CheckpointError: `D2LUTIL_CHECKPOINT` is set, and the training cannot be saved
             there or cannot go on from what was saved.
     """
+    checks.check_arguments(train_ch5, locals())
+    print("training on", ctx)
     loss = SoftmaxCrossEntropyLoss()
     return _train(
-        train_iter, test_iter, net, loss, trainer, ctx, num_epochs, batch_size
+        net, train_iter, test_iter, loss, trainer, ctx, num_epochs, batch_size
     )
 
 
 def train(
     train_iter: Batches,
     test_iter: Batches,
-    net: gluon.Block,
+    net: Network,
     loss: Loss,
     trainer: gluon.Trainer,
     ctx: Contexts,
@@ -105,7 +165,7 @@ def train(
         train_iter: Training batches of features (batch, ...) and labels (batch,).
         test_iter: Test batches of the same form.
         net: Network with one output per class, initialised on `ctx`.
-        loss: Loss that gives one number per example.
+        loss: Loss that gives an array; the mean of its elements is printed.
         trainer: Optimiser of the network's parameters.
         ctx: One device, or several that share each batch.
         num_epochs: Number of passes over the training batches.
@@ -114,119 +174,121 @@ def train(
         The measurements; in Jupyter they show as the learning curve.
 
     Raises:
-        CheckpointError: `D2LUTIL_CHECKPOINT` is set, and the training cannot be saved
-            there or cannot go on from what was saved.
+        MistakeError: What is given cannot be trained; the message says why.
+        TrainingInterrupted: The reader stopped it; the network keeps what it learned.
+        CheckpointError: As for `train_ch5`.
     """
-    return _train(train_iter, test_iter, net, loss, trainer, ctx, num_epochs)
+    checks.check_arguments(train, locals())
+    print("training on", ctx)
+    return _train(net, train_iter, test_iter, loss, trainer, ctx, num_epochs)
 
 
 def _train(
+    net: Network,
     train_iter: Batches,
     test_iter: Batches,
-    net: gluon.Block,
     loss: Loss,
-    trainer: gluon.Trainer,
+    trainer: Any,
     ctx: Contexts,
     num_epochs: int,
     batch_size: int | None = None,
 ) -> History:
     """Train; gradients are divided by `batch_size`, or by each batch's own size."""
-    # The bar's place comes first, so that the printed lines stay together.
-    output = progress_output()
-    print("training on", ctx)
-    devices = _as_list(ctx)
-    checkpoint: Checkpoint | NoCheckpoint = NoCheckpoint()
-    running = None
-    if folder := checkpoint_folder():
-        batch = _split_batch(*first_batch(train_iter), devices)
-        settings = {
-            **network_settings(net, batch[0][0]),
-            **data_settings(train_iter, batch),
-            "optimizer": describe(trainer.optimizer),
-            "loss": describe(loss),
-            "batch size": batch_size,
-            "number of epochs": num_epochs,
-            **environment_settings(),
-        }
-        running = _running(net, batch)
-        checkpoint = Checkpoint(folder, settings, net, trainer)
-    progress = checkpoint.resume()
-    for line in progress.lines:
-        print(line)
-    while progress.epoch <= num_epochs:
-        remaining = checkpoint.remaining(train_iter, progress)
-        start = time.time() - progress.seconds
-        with progress_bar(
-            remaining,
-            f"epoch {progress.epoch}",
-            output,
-            total=length_hint(train_iter) or None,
-            done=progress.num_batches,
-        ) as batches:
-            for X, y in batches:
-                batch = _split_batch(X, y, devices)
-                if running is None:
-                    running = _running(net, batch)
-                progress.add_batch(
-                    *_step(running, loss, trainer, batch, batch_size or len(y)), len(y)
-                )
-                progress.seconds = time.time() - start
-                batches.set_postfix(loss=f"{progress.mean_loss:.4f}", refresh=False)
-                checkpoint.after_batch(progress)
-        test_acc = _accuracy(test_iter, running, net, ctx)
-        progress.seconds = time.time() - start
-        progress.end_epoch(test_acc)
-        for line in _lines_of_epoch(progress, net, trainer):
-            print(line)
-            progress.lines.append(line)
-        checkpoint.after_epoch(progress)
-    checkpoint.finish()
-    return progress.history
-
-
-def _running(net: gluon.Block, batch: Batch) -> gluon.Block:
-    """Return what is trained in place of the network, which may be the network."""
-    with autograd.train_mode():
-        return compiled_if_asked(net, batch[0][0])
-
-
-def _step(
-    net: gluon.Block, loss: Loss, trainer: gluon.Trainer, batch: Batch, batch_size: int
-) -> tuple[float, float]:
-    """Update the parameters; return the sum of losses and how many were correct."""
-    y_hats, losses = _forward_backward(net, loss, batch)
-    trainer.step(batch_size)
-    loss_sum = sum(part.sum().asscalar() for part in losses)
-    num_correct = sum(
-        _num_correct(y_hat, y) for y_hat, (_, y) in zip(y_hats, batch, strict=True)
+    devices, run = _as_list(ctx), None
+    checkpoint = open_checkpoint(
+        net, trainer, loss, train_iter, test_iter, devices, num_epochs, batch_size
     )
-    return loss_sum, num_correct
+    history = checkpoint.resume() if checkpoint else History()
+
+    with _interruption_told(history), Progress(num_epochs, train_iter, history) as bar:
+        for epoch in range(history.num_epochs + 1, num_epochs + 1):
+            if checkpoint:
+                checkpoint.seed(epoch)
+            start, sums = time.perf_counter(), _Sums()
+            for X, y in bar.batches(train_iter, epoch):
+                batch = _split_batch(X, y, devices)
+                run = run or _runner(net, batch, train_mode=True)
+                with autograd.record():
+                    y_hats = [run(X) for X, _ in batch]
+                    checks.check_labels(y_hats, batch, loss)
+                    losses = list(map(loss, y_hats, [y for _, y in batch]))
+                autograd.backward(losses)
+                trainer.step(batch_size or len(y))
+                sums.add(y_hats, batch, losses)
+                bar.show_loss(sums.loss)
+
+            checks.check_not_empty(sums.num_labels, "train_iter")
+            test_acc = _accuracy(test_iter, net, run, devices, "test_iter")
+            seconds = time.perf_counter() - start
+            history.add(sums.loss, sums.accuracy, test_acc, seconds)
+            bar.print(history.line(epoch))
+            _tell_if_not_finite(history, trainer, bar)
+            if checkpoint:
+                checkpoint.save(history)
+    return history
+
+
+@dataclass
+class _Sums:
+    """What the batches of an epoch add up to."""
+
+    loss_sum: float = 0.0
+    num_losses: int = 0
+    num_correct: float = 0.0
+    num_labels: int = 0
+
+    def add(
+        self,
+        y_hats: Sequence[nd.NDArray],
+        batch: Batch,
+        losses: Sequence[nd.NDArray] = (),
+    ) -> None:
+        """Count a batch: outputs, features and labels, losses, by device."""
+        self.loss_sum += sum(part.sum().asscalar() for part in losses)
+        self.num_losses += sum(part.size for part in losses)
+        self.num_correct += sum(map(_num_correct, y_hats, batch))
+        self.num_labels += sum(y.size for _, y in batch)
+
+    @property
+    def loss(self) -> float:
+        """The mean of the losses."""
+        return self.loss_sum / self.num_losses
+
+    @property
+    def accuracy(self) -> float:
+        """The share of labels that were predicted."""
+        return self.num_correct / self.num_labels
 
 
 def _accuracy(
-    data_iter: Batches, running: gluon.Block | None, net: gluon.Block, ctx: Contexts
+    data_iter: Batches,
+    net: Network,
+    run: Network | None,
+    devices: Sequence[mx.Context],
+    name: str,
 ) -> float:
-    """Evaluate the network, or what already runs in its place."""
-    num_correct, num_examples = 0.0, 0
+    """Evaluate a network, by what already runs in its place if there is such."""
+    sums = _Sums()
     for X, y in data_iter:
-        parts = _split_batch(X, y, _as_list(ctx))
-        if running is None:
-            running = compiled_if_asked(net, parts[0][0])
-        for X_part, y_part in parts:
-            num_correct += _num_correct(running(X_part), y_part)
-            num_examples += len(y_part)
-    return num_correct / num_examples
+        batch = _split_batch(X, y, devices)
+        run = run or _runner(net, batch, train_mode=False)
+        y_hats = [run(X) for X, _ in batch]
+        checks.check_labels(y_hats, batch)
+        sums.add(y_hats, batch)
+    checks.check_not_empty(sums.num_labels, name)
+    return sums.accuracy
 
 
-def _forward_backward(
-    net: gluon.Block, loss: Loss, parts: Batch
-) -> tuple[list[nd.NDArray], list[nd.NDArray]]:
-    """Compute the gradients of all parts; return their outputs and their losses."""
-    with autograd.record():
-        y_hats = [net(X) for X, _ in parts]
-        losses = [loss(y_hat, y) for y_hat, (_, y) in zip(y_hats, parts, strict=True)]
-    autograd.backward(losses)
-    return y_hats, losses
+def _runner(net: Network, batch: Batch, train_mode: bool) -> Network:
+    """Return what runs for a network: compiled where asked for, its errors explained.
+
+    It is made when the first batch is there, which shows what the network is given.
+    """
+    X = batch[0][0]
+    checks.check_features(X)
+    compile_for = checks.explained(lambda X: compiled_if_asked(net, X), net)
+    with autograd.train_mode() if train_mode else autograd.predict_mode():
+        return checks.explained(compile_for(X), net)
 
 
 def _as_list(ctx: Contexts) -> Sequence[mx.Context]:
@@ -234,45 +296,71 @@ def _as_list(ctx: Contexts) -> Sequence[mx.Context]:
 
 
 def _split_batch(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
-    """Share a batch among the devices; labels get the type of the features."""
-    if len(y) < len(devices):
-        raise ValueError(
-            f"A batch of {len(y)} cannot be shared among {len(devices)} devices; "
-            "choose a batch size with a larger last batch, or use fewer devices."
-        )
-    y = y.astype(X.dtype, copy=False)
+    """Share a batch among the devices; labels get the type of features that are real.
+
+    A loss may calculate with both.  In a type of whole numbers, labels would wrap.
+    """
+    checks.check_batch(X, y, len(devices))
+    if np.issubdtype(X.dtype, np.floating):
+        y = y.astype(X.dtype, copy=False)
     X_parts, y_parts = (
         gluon.utils.split_and_load(array, devices, even_split=False) for array in (X, y)
     )
     return list(zip(X_parts, y_parts, strict=True))
 
 
-def _num_correct(y_hat: nd.NDArray, y: nd.NDArray) -> float:
-    """Count correct examples; one with several labels counts by their share."""
-    is_correct = y_hat.argmax(axis=1) == y.astype(y_hat.dtype, copy=False)
-    return float(is_correct.sum().asscalar()) * len(y) / y.size
+def _num_correct(y_hat: nd.NDArray, part: tuple[nd.NDArray, nd.NDArray]) -> float:
+    is_correct = y_hat.argmax(axis=1) == part[1].astype(y_hat.dtype, copy=False)
+    return float(is_correct.sum().asscalar())
 
 
-def _is_finite(net: gluon.Block) -> bool:
-    """Tell whether all parameters are finite; layers may turn NaN into 0 on a CPU."""
+def _tell_if_not_finite(history: History, trainer: Any, bar: Progress) -> None:
+    """Say once that a training has diverged."""
+    if math.isfinite(history.loss[-1]) and _parameters_are_finite(trainer):
+        return
+    if not any(line.startswith(NOT_FINITE) for line in bar.printed):
+        rate = getattr(trainer, "learning_rate", None)
+        bar.print(NOT_FINITE + (f" than {rate:g}." if rate else "."))
+
+
+def _parameters_are_finite(trainer: Any) -> bool:
+    """Look at the parameters too: layers may turn NaN into 0 on a CPU."""
     return all(
         nd.contrib.isfinite(parameter.list_data()[0]).min().asscalar()
-        for parameter in net.collect_params().values()
+        for parameter in getattr(trainer, "_params", [])
         if parameter._data is not None
     )
 
 
-def _lines_of_epoch(
-    progress: Progress, net: gluon.Block, trainer: gluon.Trainer
-) -> list[str]:
-    """Return what is to be printed for the epoch that just ended."""
-    history = progress.history
-    lines = [history.line(len(history.loss))]
-    if progress.is_finite and not (math.isfinite(history.loss[-1]) and _is_finite(net)):
-        progress.is_finite = False
-        lines.append(
-            "The loss or a parameter is no longer a finite number; train a newly "
-            "initialised network with a learning rate smaller than "
-            f"{trainer.learning_rate:g}."
-        )
-    return lines
+@contextmanager
+def _interruption_told(history: History) -> Iterator[None]:
+    """Show the curve so far and one line where the reader stops a training."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if history.loss and get_ipython():
+            display(history)
+        raise checks.TrainingInterrupted(
+            f"Interrupted in epoch {history.num_epochs + 1}; the network keeps what it "
+            "has learned."
+        ) from None
+
+
+class _SGD:
+    """A trainer of arrays that gradients are attached to.
+
+    Args:
+        params: Parameters.
+        lr: Learning rate.
+    """
+
+    def __init__(self, params: Sequence[nd.NDArray] | None, lr: float | None) -> None:
+        if params is None or lr is None:
+            raise checks.MistakeError(
+                "train_ch3 needs a trainer, or params and lr for gb.sgd."
+            )
+        self.params, self.learning_rate = params, lr
+
+    def step(self, batch_size: int) -> None:
+        """Update the parameters."""
+        sgd(self.params, self.learning_rate, batch_size)

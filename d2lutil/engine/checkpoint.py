@@ -1,24 +1,40 @@
-"""Save a training while it runs, and go on with it after the process was stopped.
+"""Save a training after each epoch, and go on with it after the process was stopped.
 
-`D2LUTIL_CHECKPOINT=<folder>` asks `train_ch5` and `train` for it. The first training
-that a process finishes is kept in the subfolder `training-1`, the next one in
-`training-2`, and so on. A process that makes the same trainings again, after kill -9
-for instance, goes on with the one that was not finished; those that were finished are
-not repeated: their lines are printed and their parameters loaded.
+`D2LUTIL_CHECKPOINT=<folder>` asks `train_ch3`, `train_ch5` and `train` for it. The
+first training that a process finishes is kept in the subfolder `training-1`, the next
+one in `training-2`, and so on. A process that makes the same trainings again, after
+kill -9 for instance, goes on with the one that was not finished, from its last whole
+epoch; those that were finished are not repeated: their lines are printed and their
+parameters loaded.
 
-MXNet's random state cannot be read. While a training is saved, each batch starts with
-a random state of its own, which follows from NumPy's at the beginning. So dropout
-drops other units than without a checkpoint; the order of the examples is the same.
+Random states of MXNet cannot be read. While a training is saved, each epoch starts with
+random states of its own, so that a training that was stopped ends with the same bits as
+one that was not. Dropout therefore drops other units than without a checkpoint, and the
+examples come in another order.
+
+A training that was saved with other settings is refused. What is compared:
+
+- the network: its layers, their numbers and strings, the shapes, initial values and
+  multipliers of its parameters, and the code of each block's `forward`, but not that of
+  functions which `forward` calls;
+- the data: the number of batches, and the first batch, of training and test data, but
+  not the others;
+- optimiser, schedule and loss: their kind, numbers, strings and lists of such, but not
+  the code of one's own;
+- batch size, number of epochs, devices, run scale, compilation, threads, processor.
 """
 
+import fcntl
 import hashlib
-import itertools
+import inspect
 import json
 import os
-import time
+import random
+import re
+import types
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from operator import length_hint
@@ -30,65 +46,107 @@ import numpy as np
 from mxnet import autograd, gluon, nd
 
 from d2lutil.device import processor_name
-from d2lutil.history import Progress
-from d2lutil.settings import compiles_networks, compute_dtype, run_scale
+from d2lutil.history import History
+from d2lutil.settings import (
+    checkpoint_folder,
+    compiles_networks,
+    compute_dtype,
+    num_threads,
+    run_scale,
+)
 
 # What a recording leaves out.
 IS_DAMAGED = "Checkpoint {number} is damaged and not used."
 
-SECONDS_BETWEEN_SAVES = 180
+FORMAT = 2
 NUM_GENERATIONS = 2
 
+# A file that was saved: its number, and the hash of its content.
+_FILE = re.compile(r"(\d+)-([0-9a-f]{64})\.npz")
 # Gluon's names, which change from one object to the next.
 _AUTOMATIC_NAMES = {"_prefix", "_name"}
 
 _num_finished: Counter[Path] = Counter()
 
-Settings = dict[str, str | int | None]
+Settings = dict[str, str | int | float | None]
 
 
 class CheckpointError(Exception):
     """A training cannot be saved, or cannot go on from what was saved."""
 
 
-class NoCheckpoint:
-    """Stands for the checkpoint of a training that is not saved."""
+def open_checkpoint(
+    net: Callable,
+    trainer: Any,
+    loss: Callable,
+    train_iter: Iterable,
+    test_iter: Iterable,
+    devices: Sequence[mx.Context],
+    num_epochs: int,
+    batch_size: int | None,
+) -> "Checkpoint | None":
+    """Return the checkpoint of a training, None unless `D2LUTIL_CHECKPOINT` is set.
 
-    def resume(self) -> Progress:
-        """Return the beginning."""
-        return Progress()
+    Args:
+        net: Network, initialised on `devices`.
+        trainer: Trainer of its parameters.
+        loss: Loss.
+        train_iter: Training batches of features (batch, ...) and labels (batch, ...).
+        test_iter: Test batches of the same form.
+        devices: Devices that share each batch.
+        num_epochs: Number of passes over the training batches.
+        batch_size: Number that gradients are divided by.
 
-    def remaining(self, batches: Iterable, progress: Progress) -> Iterable:
-        """Return all batches."""
-        return batches
-
-    def after_batch(self, progress: Progress) -> None:
-        """Do nothing."""
-
-    def after_epoch(self, progress: Progress) -> None:
-        """Do nothing."""
-
-    def finish(self) -> None:
-        """Do nothing."""
+    Raises:
+        CheckpointError: The training cannot be saved, or another process saves one in
+            the same folder.
+    """
+    root = checkpoint_folder()
+    if root is None:
+        return None
+    if not (isinstance(net, gluon.Block) and isinstance(trainer, gluon.Trainer)):
+        raise CheckpointError(
+            "Only a gluon.Block with a gluon.Trainer can be saved; unset "
+            "D2LUTIL_CHECKPOINT for this training."
+        )
+    first, first_test = _first_batch(train_iter), _first_batch(test_iter)
+    settings = {
+        **_network_settings(net, first[0], devices),
+        "number of batches": length_hint(train_iter),
+        "first batch": _hash_of_arrays(first),
+        "number of test batches": length_hint(test_iter),
+        "first test batch": _hash_of_arrays(first_test),
+        "optimizer": _describe(trainer.optimizer),
+        "loss": _describe(loss),
+        "batch size": batch_size,
+        "number of epochs": num_epochs,
+        "devices": str(devices),
+        **_environment_settings(),
+    }
+    return Checkpoint(root, settings, net, trainer, num_epochs)
 
 
 class Checkpoint:
     """Saves a training in a folder and goes on with what is there.
 
     A saved training is one file, a NumPy archive whose name holds the hash of its
-    content. It gets this name when it is complete; the last two are kept. It holds the
-    parameters and other arrays of the network's blocks, what gluon saves of a trainer,
-    the progress and NumPy's random state.
+    content. It gets this name when it is complete; the last two are kept. It holds
+    numbers and text only, so that loading it runs no code: the parameters and other
+    arrays of the network's blocks, the optimiser's arrays and counts, and what was
+    measured.
 
     Args:
         root: Folder for all trainings of a process.
-        settings: Whatever decides how the training goes on, by name; a training that
-            was saved with other settings is refused.
+        settings: Whatever decides how the training goes on, by name.
         net: Network whose parameters have values.
         trainer: Trainer of these parameters.
+        num_epochs: Number of epochs after which it is finished.
 
     Attributes:
         folder: Folder of this training.
+
+    Raises:
+        CheckpointError: The folder cannot be used, or another process uses it.
     """
 
     def __init__(
@@ -97,19 +155,19 @@ class Checkpoint:
         settings: Settings,
         net: gluon.Block,
         trainer: gluon.Trainer,
+        num_epochs: int,
     ) -> None:
         self.folder = root / f"training-{_num_finished[root] + 1}"
         self._root = root
         self._settings = settings
         self._net = net
         self._trainer = trainer
-        self._numpy_state = np.random.get_state()
-        self._numpy_state_of_epoch = self._numpy_state
-        self._base_seed = _hash(str(_listed(self._numpy_state)))
-        self._saved_at = 0.0
+        self._base_seed = _hash(str([np.asarray(p) for p in np.random.get_state()]))
+        self._num_epochs = num_epochs
+        self._lock = self._locked()
 
-    def resume(self) -> Progress:
-        """Return how far the training is, with all that it changes as it was then.
+    def resume(self) -> History:
+        """Return what was measured, with all that the training changes as it was then.
 
         Raises:
             CheckpointError: What was saved is of another training or damaged, or the
@@ -117,83 +175,73 @@ class Checkpoint:
         """
         arrays = self._load()
         if arrays is None:
-            progress = Progress()
-            self._save(progress)
-            return progress
-        _set_arrays(self._net, arrays)
-        for parameter in self._net.collect_params().values():
-            if parameter._data is not None:
-                # A key-value store of the trainer forgets its own copy.
-                parameter.set_data(parameter.list_data()[0])
-        with self._disk_errors():
-            self._set_trainer_states(arrays["trainer"])
-        # The store gave all devices the running statistics of the first.
-        _set_arrays(self._net, arrays)
-        return self._set_state(json.loads(arrays["state"].item()))
+            self.save(History())
+            return History()
+        state = json.loads(arrays["state"].item())
+        self._base_seed = state["base seed"]
+        self._set_parameters(arrays)
+        _set_optimizer_state(self._trainer, state["optimizer"], arrays)
+        history = History(**state["history"])
+        self._note_if_finished(history)
+        return history
 
-    def remaining(self, batches: Iterable, progress: Progress) -> Iterable:
-        """Return the batches of the epoch that the training has not seen yet.
+    def seed(self, epoch: int | str) -> None:
+        """Give all random numbers of an epoch a beginning of their own."""
+        seed = int(_hash(f"{self._base_seed} {epoch}"), 16) % 2**31
+        mx.random.seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
 
-        Each pass draws the same order as the pass that was interrupted.
-        """
-        if progress.num_batches == 0:
-            self._numpy_state_of_epoch = np.random.get_state()
-            return self._seeded(batches, progress.epoch)
-        np.random.set_state(self._numpy_state_of_epoch)
-        seeded = self._seeded(batches, progress.epoch)
-        for _ in itertools.islice(seeded, progress.num_batches):
-            pass
-        np.random.set_state(self._numpy_state)
-        return seeded
-
-    def after_batch(self, progress: Progress) -> None:
-        """Save the training if the last time is long ago.
+    def save(self, history: History) -> None:
+        """Save the training after an epoch.
 
         Raises:
             CheckpointError: The training cannot be saved.
         """
-        if time.monotonic() - self._saved_at >= SECONDS_BETWEEN_SAVES:
-            self._save(progress)
-
-    def after_epoch(self, progress: Progress) -> None:
-        """Save the training.
-
-        Raises:
-            CheckpointError: The training cannot be saved.
-        """
-        self._save(progress)
-
-    def finish(self) -> None:
-        """Note that the training is finished: the process's next one is another."""
-        # What the process does next is the same whether the training ran or not.
-        self._seed("finished")
-        _num_finished[self._root] += 1
-
-    def _seeded(self, batches: Iterable, epoch: int) -> Iterator:
-        """Yield the batches, and give each a random state of its own."""
-        self._seed(epoch, 0)
-        for i, batch in enumerate(batches, 1):
-            yield batch
-            self._seed(epoch, i)
-
-    def _seed(self, *position: int | str) -> None:
-        digest = _hash(f"{self._base_seed} {position}")
-        mx.random.seed(int(digest, 16) % 2**31)
-
-    def _save(self, progress: Progress) -> None:
         with self._disk_errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            optimizer, optimizer_arrays = _optimizer_state(self._trainer)
+            state = {
+                "history": asdict(history),
+                "base seed": self._base_seed,
+                "optimizer": optimizer,
+            }
             arrays = {
                 "settings": np.array(json.dumps(self._settings).encode()),
-                "state": np.array(json.dumps(self._state(progress)).encode()),
-                "trainer": self._trainer_states(),
+                "state": np.array(json.dumps(state).encode()),
+                **optimizer_arrays,
                 **{name: a.asnumpy() for name, a in _arrays(self._net).items()},
             }
             number = max(map(_number, self._files()), default=0) + 1
             _write(self.folder, number, arrays)
             for file in self._files()[:-NUM_GENERATIONS]:
                 file.unlink()
-        self._saved_at = time.monotonic()
+        self._note_if_finished(history)
+
+    def _note_if_finished(self, history: History) -> None:
+        """After the last epoch, let the process's next training be another one."""
+        if history.num_epochs >= self._num_epochs:
+            # What the process does next is the same whether the training ran or not.
+            self.seed("finished")
+            _num_finished[self._root] += 1
+            self._lock.close()
+
+    def _locked(self) -> BinaryIO:
+        """Keep other processes out of the folder, until this training or process ends.
+
+        Raises:
+            CheckpointError: Another process is there.
+        """
+        with self._disk_errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"Another training is being saved in {self.folder}; give each process "
+                "a folder of its own with D2LUTIL_CHECKPOINT."
+            ) from None
+        return lock
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -202,8 +250,9 @@ class Checkpoint:
             yield
         except OSError as error:
             raise CheckpointError(
-                f"The training cannot be saved in {self.folder} ({error.strerror}); "
-                "mend that and start it again: it goes on from what was saved before."
+                f"The training cannot be saved in {self.folder} "
+                f"({error.strerror or error}); mend that and start it again: it goes "
+                "on from what was saved before."
             ) from error
 
     def _load(self) -> dict[str, np.ndarray] | None:
@@ -224,8 +273,9 @@ class Checkpoint:
         return None
 
     def _files(self) -> list[Path]:
-        """Return the files that were saved, the oldest first."""
-        return sorted(self.folder.glob("*-*.npz"), key=_number)
+        """Return the files that were saved, the oldest first; others are left alone."""
+        files = (f for f in self.folder.iterdir() if _FILE.fullmatch(f.name))
+        return sorted(files, key=_number)
 
     def _check_settings(self, saved: Settings) -> None:
         for name in self._settings | saved:
@@ -238,108 +288,174 @@ class Checkpoint:
                     "another one with D2LUTIL_CHECKPOINT."
                 )
 
-    def _state(self, progress: Progress) -> dict[str, Any]:
-        return {
-            "progress": asdict(progress),
-            "base seed": self._base_seed,
-            "numpy": _listed(np.random.get_state()),
-            "numpy, epoch": _listed(self._numpy_state_of_epoch),
-        }
-
-    def _set_state(self, state: dict[str, Any]) -> Progress:
-        self._base_seed = state["base seed"]
-        self._numpy_state = state["numpy"]
-        self._numpy_state_of_epoch = state["numpy, epoch"]
-        np.random.set_state(self._numpy_state)
-        return Progress.of(state["progress"])
-
-    def _trainer_states(self) -> np.ndarray:
-        """Return what gluon saves of a trainer, such as momentum."""
-        with self._trainer_file() as file:
-            self._trainer.save_states(str(file))
-            return np.fromfile(file, np.uint8)
-
-    def _set_trainer_states(self, states: np.ndarray) -> None:
-        with self._trainer_file() as file:
-            states.tofile(file)
-            self._trainer.load_states(str(file))
-
-    @contextmanager
-    def _trainer_file(self) -> Iterator[Path]:
-        file = self.folder / "trainer.tmp"
-        try:
-            yield file
-        finally:
-            file.unlink(missing_ok=True)
+    def _set_parameters(self, arrays: dict[str, np.ndarray]) -> None:
+        expected = {n for n in _arrays(self._net) if n.startswith("parameter ")}
+        if missing := expected - arrays.keys():
+            raise CheckpointError(
+                f"What was saved in {self.folder} lacks {min(missing)}; delete this "
+                "folder to start the training anew."
+            )
+        _set_arrays(self._net, arrays)
+        for parameter in self._net.collect_params().values():
+            if parameter._data is not None:
+                # A key-value store of the trainer forgets its own copy.
+                parameter.set_data(parameter.list_data()[0])
+        # The store gave all devices the running statistics of the first.
+        _set_arrays(self._net, arrays)
 
 
-def first_batch(batches: Iterable) -> tuple[nd.NDArray, nd.NDArray]:
-    """Return the same batch for the same data, and leave NumPy's random state."""
-    state = np.random.get_state()
+def _first_batch(batches: Iterable) -> tuple[nd.NDArray, nd.NDArray]:
+    """Return the same batch for the same data, and leave the random states alone."""
+    if iter(batches) is batches:
+        raise CheckpointError(
+            "The batches come from a generator, which cannot be gone through again; "
+            "give a list or a data loader, or unset D2LUTIL_CHECKPOINT."
+        )
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         np.random.seed(0)
+        random.seed(0)
         return next(iter(batches))
     finally:
-        np.random.set_state(state)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
 
 
-def network_settings(net: gluon.Block, X: nd.NDArray) -> Settings:
+def _network_settings(
+    net: gluon.Block, X: nd.NDArray, devices: Sequence[mx.Context]
+) -> Settings:
     """Return the settings that a network makes up.
 
-    Args:
-        net: Network, initialised on the device of `X`.
-        X: Batch of features (batch, ...), which gives parameters their shapes.
+    A batch of features (batch, ...) gives the parameters their shapes.
     """
+    X = gluon.utils.split_and_load(X, devices, even_split=False)[0]
     with autograd.pause(train_mode=False):
         net(X)
     parameters = [
         (p.shape, str(p.dtype), p.grad_req, p.lr_mult, p.wd_mult)
         for p in net.collect_params().values()
     ]
+    layers = [(_describe(block), _code(block)) for block in _blocks(net)]
     return {
         "network": _hash(f"{net} {parameters}"),
+        "layers or code of the network": _hash(str(layers)),
         "initial state of the network": _hash_of_arrays(_arrays(net).values()),
     }
 
 
-def data_settings(
-    batches: Iterable, first_batch: Sequence[tuple[nd.NDArray, nd.NDArray]]
-) -> Settings:
-    """Return the settings that the training data make up.
-
-    Args:
-        batches: Training batches.
-        first_batch: Features and labels of the first one, for each device.
-    """
-    arrays = (array for part in first_batch for array in part)
-    return {
-        "number of batches": length_hint(batches),
-        "first batch": _hash_of_arrays(arrays),
-        "devices": str([X.context for X, _ in first_batch]),
-    }
-
-
-def environment_settings() -> Settings:
+def _environment_settings() -> Settings:
     """Return the settings that are made outside of the notebook."""
     return {
+        "format": FORMAT,
         "run scale": run_scale().name,
         "compilation": compiles_networks(),
         "data type": compute_dtype(),
-        "number of threads": os.environ["OMP_NUM_THREADS"],
+        "number of threads": num_threads(),
         "processor": processor_name(),
     }
 
 
-def describe(thing: object) -> str:
-    """Describe a loss, an optimizer or a schedule by its kind and its numbers."""
+def _describe(thing: object) -> str:
+    """Describe a layer, loss, optimizer or schedule by its kind and its numbers."""
     kind = getattr(thing, "__qualname__", type(thing).__qualname__)
     values = {
         name: value
-        for name, value in vars(thing).items()
-        if isinstance(value, bool | int | float | str) and name not in _AUTOMATIC_NAMES
+        for name, value in getattr(thing, "__dict__", {}).items()
+        if name not in _AUTOMATIC_NAMES and _is_plain(value)
     }
     schedule = getattr(thing, "lr_scheduler", None)
-    return f"{kind} {values}" + (f" {describe(schedule)}" if schedule else "")
+    return f"{kind} {values}" + (f" {_describe(schedule)}" if schedule else "")
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether a value is a number or a string, or holds only such."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str)
+
+
+def _code(block: gluon.Block) -> str:
+    """Return the code of a block's `forward`, as Python runs it."""
+    forward = type(block).__dict__.get("forward") or getattr(block, "forward", None)
+    code = getattr(inspect.unwrap(forward), "__code__", None) if forward else None
+    return _code_text(code) if code else ""
+
+
+def _code_text(code: types.CodeType) -> str:
+    constants = [
+        _code_text(c) if isinstance(c, types.CodeType) else repr(c)
+        for c in code.co_consts
+    ]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
+
+
+def _optimizer_state(
+    trainer: gluon.Trainer,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return an optimiser's numbers, and its arrays, such as momentum."""
+    optimizer = trainer.optimizer
+    numbers = {
+        "values": _numbers(optimizer),
+        "schedule": _numbers(optimizer.lr_scheduler),
+        "counts": optimizer._all_index_update_counts,
+    }
+    arrays = {
+        f"optimizer {device} {i} {j}": array.asnumpy()
+        for device, updater in enumerate(_updaters(trainer))
+        for i, state in updater.states.items()
+        for j, array in enumerate(_flattened(state))
+    }
+    return numbers, arrays
+
+
+def _set_optimizer_state(
+    trainer: gluon.Trainer, numbers: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Give an optimiser its numbers and arrays back."""
+    optimizer = trainer.optimizer
+    vars(optimizer).update(numbers["values"])
+    if optimizer.lr_scheduler:
+        vars(optimizer.lr_scheduler).update(numbers["schedule"])
+    for device, counts in numbers["counts"].items():
+        counts = {int(i): count for i, count in counts.items()}
+        optimizer._all_index_update_counts[int(device)] = counts
+
+    if not trainer._kv_initialized:
+        trainer._init_kvstore()
+    if trainer._params_to_init:
+        trainer._init_params()
+    for device, updater in enumerate(_updaters(trainer)):
+        for i, parameter in enumerate(trainer._params):
+            if parameter._data is None or parameter.grad_req == "null":
+                continue
+            # The optimiser makes its arrays, which then get the values that they had.
+            weight = parameter.list_data()[device]
+            updater.states[i] = optimizer.create_state_multi_precision(i, weight)
+            updater.states_synced[i] = True
+            for j, array in enumerate(_flattened(updater.states[i])):
+                if (name := f"optimizer {device} {i} {j}") in arrays:
+                    array[:] = arrays[name]
+
+
+def _updaters(trainer: gluon.Trainer) -> list[mx.optimizer.Updater]:
+    """Return what holds the arrays of an optimiser: one for each device, or one."""
+    if trainer._update_on_kvstore:
+        return [trainer._kvstore._updater]
+    return trainer._updaters
+
+
+def _flattened(state: Any) -> list[nd.NDArray]:
+    if isinstance(state, list | tuple):
+        return [array for part in state for array in _flattened(part)]
+    return [] if state is None else [state]
+
+
+def _numbers(thing: object) -> dict[str, int | float]:
+    return {
+        name: value
+        for name, value in getattr(thing, "__dict__", {}).items()
+        if isinstance(value, int | float)
+    }
 
 
 def _hash_of_arrays(arrays: Iterable[nd.NDArray]) -> str:
@@ -430,8 +546,3 @@ def _hash_of(file: Path) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _listed(numpy_state: Any) -> list:
-    """Turn a random state of NumPy into what JSON can hold."""
-    return [np.asarray(part).tolist() for part in numpy_state]

@@ -188,7 +188,7 @@ def test_numbers_that_are_not_finite_are_reported_once(capsys, hidden):
     lines = capsys.readouterr().out.splitlines()
     assert [bool(EPOCH.fullmatch(line)) for line in lines] == [False, True, False, True]
     assert "no longer a finite number" in lines[2]
-    assert "smaller than 0.5" in lines[2]
+    assert "smaller learning rate than 0.5" in lines[2]
 
 
 class WithUnusedLayer(nn.Block):
@@ -224,6 +224,14 @@ def kernel():
     manager.shutdown_kernel(now=True)
 
 
+def messages_until_idle(client) -> list[dict]:
+    """Return what the kernel has shown and not yet been asked for."""
+    contents = []
+    while not contents or contents[-1].get("execution_state") != "idle":
+        contents.append(client.get_iopub_msg(timeout=10)["content"])
+    return contents
+
+
 SET_UP = """
 import os, sys
 os.environ["TQDM_MININTERVAL"] = "0"
@@ -246,8 +254,11 @@ def test_notebook_shows_the_curve_and_an_empty_progress_bar(kernel):
         if message["msg_type"] in ("display_data", "update_display_data")
     ]
     assert kinds.count("display_data") == 1
-    assert any("epoch 2" in html and "loss" in html for html in bar)
+    # The finished line stands above the bar, until both become text.
+    assert any(re.search(r"epoch 1, loss .*\nepoch 2/2: .*loss=", h) for h in bar)
     assert bar[0] == bar[-1] == ""
+    text = "".join(m["content"]["text"] for m in seen if m["msg_type"] == "stream")
+    assert [line[:7] for line in text.splitlines()] == ["trainin", "epoch 1", "epoch 2"]
     curve = seen[kinds.index("execute_result")]["content"]["data"]
     assert curve["text/plain"] == "History(num_epochs=2)"
     assert "image/png" in curve
@@ -259,10 +270,18 @@ def test_interrupted_training_stops_and_the_network_stays_usable(kernel):
     client.execute_interactive(SET_UP, output_hook=lambda _: None)
     # After an error the kernel would drop the requests that reach it at once.
     client.execute("train_ch5(net, num_epochs=1_000_000)", stop_on_error=False)
-    while "epoch" not in client.get_iopub_msg(timeout=60)["content"].get("text", ""):
+    while "epoch 2, loss" not in str(client.get_iopub_msg(timeout=60)["content"]):
         pass
     manager.interrupt_kernel()
     reply = client.get_shell_msg(timeout=10)["content"]
-    assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
+    assert (reply["status"], reply["ename"]) == ("error", "TrainingInterrupted")
+    assert re.fullmatch(
+        r"Interrupted in epoch \d+; the network keeps what it has learned\.",
+        "\n".join(reply["traceback"]),
+    )
+    shown = messages_until_idle(client)
+    assert any("image/png" in content.get("data", {}) for content in shown)
+    text = "".join(content.get("text", "") for content in shown)
+    assert text.startswith("epoch 1, loss")
     reply = client.execute_interactive("train_ch5(net)", output_hook=lambda _: None)
     assert reply["content"]["status"] == "ok", reply["content"]
