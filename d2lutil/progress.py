@@ -12,8 +12,6 @@ from IPython import get_ipython
 from IPython.display import HTML, display
 from tqdm import tqdm
 
-from d2lutil.history import History
-
 
 class Progress:
     """Print the lines of a training while a bar below them counts its batches.
@@ -23,20 +21,25 @@ class Progress:
     last content of that place, and nbval compares the first: both are empty.
 
     Args:
-        num_epochs: Number of passes over the batches.
         data_iter: Loader of the batches.
-        history: What the passes that were made before measured; their lines are
-            printed.
+        num_epochs: Number of passes over them.
+        num_done: Number of passes that were made before.
+        lines: What was printed for these, to be printed again.
+
+    Attributes:
+        lines: All that was printed.
     """
 
-    def __init__(self, num_epochs: int, data_iter: Iterable, history: History) -> None:
-        self.printed: list[str] = []
+    def __init__(
+        self, data_iter: Iterable, num_epochs: int, num_done: int, lines: Iterable[str]
+    ) -> None:
+        self.lines: list[str] = []
         self._num_epochs = num_epochs
         num_batches = length_hint(data_iter) or None
         self._cell = _NotebookCell() if _in_notebook() else None
         self._bar = tqdm(
             total=num_batches and num_batches * num_epochs,
-            initial=(num_batches or 0) * history.num_epochs,
+            initial=(num_batches or 0) * num_done,
             file=self._cell or sys.stderr,
             disable=None,  # not in a log
             leave=False,
@@ -46,8 +49,8 @@ class Progress:
             unit="batch",
             smoothing=0,  # the time left is that of the whole training
         )
-        for epoch in range(1, history.num_epochs + 1):
-            self.print(history.line(epoch))
+        for line in lines:
+            self.print(line)
 
     def __enter__(self) -> "Progress":
         """Start to show it."""
@@ -72,7 +75,7 @@ class Progress:
 
     def print(self, line: str) -> None:
         """Print a line above the bar."""
-        self.printed.append(line)
+        self.lines.append(line)
         if self._cell:
             self._cell.print(line)
         else:

@@ -198,9 +198,15 @@ def _train(
     checkpoint = open_checkpoint(
         net, trainer, loss, train_iter, test_iter, devices, num_epochs, batch_size
     )
-    history = checkpoint.resume() if checkpoint else History()
+    history, lines = History(), []
+    if checkpoint:
+        # What draws random numbers comes before the epochs, which begin with a seed.
+        batch = _split_batch(*checkpoint.first_batch, devices)
+        run = _runner(net, batch, train_mode=True)
+        history, lines = checkpoint.resume()
 
-    with _interruption_told(history), Progress(num_epochs, train_iter, history) as bar:
+    bar = Progress(train_iter, num_epochs, history.num_epochs, lines)
+    with _interruption_told(history), bar:
         for epoch in range(history.num_epochs + 1, num_epochs + 1):
             if checkpoint:
                 checkpoint.seed(epoch)
@@ -224,7 +230,7 @@ def _train(
             bar.print(history.line(epoch))
             _tell_if_not_finite(history, trainer, bar)
             if checkpoint:
-                checkpoint.save(history)
+                checkpoint.save(history, bar.lines)
     return history
 
 
@@ -318,7 +324,7 @@ def _tell_if_not_finite(history: History, trainer: Any, bar: Progress) -> None:
     """Say once that a training has diverged."""
     if math.isfinite(history.loss[-1]) and _parameters_are_finite(trainer):
         return
-    if not any(line.startswith(NOT_FINITE) for line in bar.printed):
+    if not any(line.startswith(NOT_FINITE) for line in bar.lines):
         rate = getattr(trainer, "learning_rate", None)
         bar.print(NOT_FINITE + (f" than {rate:g}." if rate else "."))
 

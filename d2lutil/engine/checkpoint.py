@@ -67,6 +67,8 @@ _FILE = re.compile(r"(\d+)-([0-9a-f]{64})\.npz")
 _AUTOMATIC_NAMES = {"_prefix", "_name"}
 
 _num_finished: Counter[Path] = Counter()
+# The folders that this process keeps others out of, as long as it lives.
+_locks: dict[Path, BinaryIO] = {}
 
 Settings = dict[str, str | int | float | None]
 
@@ -123,7 +125,7 @@ def open_checkpoint(
         "devices": str(devices),
         **_environment_settings(),
     }
-    return Checkpoint(root, settings, net, trainer, num_epochs)
+    return Checkpoint(root, settings, first, net, trainer, num_epochs)
 
 
 class Checkpoint:
@@ -138,12 +140,14 @@ class Checkpoint:
     Args:
         root: Folder for all trainings of a process.
         settings: Whatever decides how the training goes on, by name.
+        first_batch: Features and labels of the first training batch.
         net: Network whose parameters have values.
         trainer: Trainer of these parameters.
         num_epochs: Number of epochs after which it is finished.
 
     Attributes:
         folder: Folder of this training.
+        first_batch: Features and labels of the first training batch.
 
     Raises:
         CheckpointError: The folder cannot be used, or another process uses it.
@@ -153,6 +157,7 @@ class Checkpoint:
         self,
         root: Path,
         settings: Settings,
+        first_batch: tuple[nd.NDArray, nd.NDArray],
         net: gluon.Block,
         trainer: gluon.Trainer,
         num_epochs: int,
@@ -160,14 +165,17 @@ class Checkpoint:
         self.folder = root / f"training-{_num_finished[root] + 1}"
         self._root = root
         self._settings = settings
+        self.first_batch = first_batch
         self._net = net
         self._trainer = trainer
         self._base_seed = _hash(str([np.asarray(p) for p in np.random.get_state()]))
         self._num_epochs = num_epochs
-        self._lock = self._locked()
+        with self._disk_errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _lock(self.folder)
 
-    def resume(self) -> History:
-        """Return what was measured, with all that the training changes as it was then.
+    def resume(self) -> tuple[History, list[str]]:
+        """Return what was measured and printed; all that is trained is as it was then.
 
         Raises:
             CheckpointError: What was saved is of another training or damaged, or the
@@ -175,15 +183,17 @@ class Checkpoint:
         """
         arrays = self._load()
         if arrays is None:
-            self.save(History())
-            return History()
+            self.save(History(), [])
+            return History(), []
         state = json.loads(arrays["state"].item())
         self._base_seed = state["base seed"]
         self._set_parameters(arrays)
         _set_optimizer_state(self._trainer, state["optimizer"], arrays)
+        # The trainer's store gave all devices the running statistics of the first.
+        _set_arrays(self._net, arrays)
         history = History(**state["history"])
         self._note_if_finished(history)
-        return history
+        return history, state["lines"]
 
     def seed(self, epoch: int | str) -> None:
         """Give all random numbers of an epoch a beginning of their own."""
@@ -192,8 +202,12 @@ class Checkpoint:
         np.random.seed(seed)
         random.seed(seed)
 
-    def save(self, history: History) -> None:
+    def save(self, history: History, lines: list[str]) -> None:
         """Save the training after an epoch.
+
+        Args:
+            history: What was measured.
+            lines: What was printed.
 
         Raises:
             CheckpointError: The training cannot be saved.
@@ -202,6 +216,7 @@ class Checkpoint:
             optimizer, optimizer_arrays = _optimizer_state(self._trainer)
             state = {
                 "history": asdict(history),
+                "lines": lines,
                 "base seed": self._base_seed,
                 "optimizer": optimizer,
             }
@@ -223,25 +238,7 @@ class Checkpoint:
             # What the process does next is the same whether the training ran or not.
             self.seed("finished")
             _num_finished[self._root] += 1
-            self._lock.close()
-
-    def _locked(self) -> BinaryIO:
-        """Keep other processes out of the folder, until this training or process ends.
-
-        Raises:
-            CheckpointError: Another process is there.
-        """
-        with self._disk_errors():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("wb")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"Another training is being saved in {self.folder}; give each process "
-                "a folder of its own with D2LUTIL_CHECKPOINT."
-            ) from None
-        return lock
+            _locks.pop(self.folder).close()
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -300,8 +297,22 @@ class Checkpoint:
             if parameter._data is not None:
                 # A key-value store of the trainer forgets its own copy.
                 parameter.set_data(parameter.list_data()[0])
-        # The store gave all devices the running statistics of the first.
-        _set_arrays(self._net, arrays)
+
+
+def _lock(folder: Path) -> None:
+    """Keep other processes out of a folder."""
+    if folder in _locks:
+        return
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise CheckpointError(
+            f"Another process saves its training in {folder}; give each a folder of "
+            "its own with D2LUTIL_CHECKPOINT."
+        ) from None
+    _locks[folder] = lock
 
 
 def _first_batch(batches: Iterable) -> tuple[nd.NDArray, nd.NDArray]:
@@ -398,6 +409,7 @@ def _optimizer_state(
         "values": _numbers(optimizer),
         "schedule": _numbers(optimizer.lr_scheduler),
         "counts": optimizer._all_index_update_counts,
+        "has stepped": trainer._kv_initialized,
     }
     arrays = {
         f"optimizer {device} {i} {j}": array.asnumpy()
@@ -420,6 +432,9 @@ def _set_optimizer_state(
         counts = {int(i): count for i, count in counts.items()}
         optimizer._all_index_update_counts[int(device)] = counts
 
+    if not numbers["has stepped"]:
+        # Its first step, not this, has to give all devices the same parameters.
+        return
     if not trainer._kv_initialized:
         trainer._init_kvstore()
     if trainer._params_to_init:
