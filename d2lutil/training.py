@@ -224,7 +224,7 @@ def _train(
                 bar.show_loss(sums.loss)
 
             checks.check_not_empty(sums.num_labels, "train_iter")
-            test_acc = _accuracy(test_iter, net, run, devices, "test_iter")
+            test_acc = _accuracy(test_iter, net, run, devices, "test_iter", loss)
             seconds = time.perf_counter() - start
             history.add(sums.loss, sums.accuracy, test_acc, seconds)
             bar.print(history.line(epoch))
@@ -272,6 +272,7 @@ def _accuracy(
     run: Network | None,
     devices: Sequence[mx.Context],
     name: str,
+    loss: Loss | None = None,
 ) -> float:
     """Evaluate a network, by what already runs in its place if there is such."""
     sums = _Sums()
@@ -279,7 +280,7 @@ def _accuracy(
         batch = _split_batch(X, y, devices)
         run = run or _runner(net, batch, train_mode=False)
         y_hats = [run(X) for X, _ in batch]
-        checks.check_labels(y_hats, batch)
+        checks.check_labels(y_hats, batch, loss)
         sums.add(y_hats, batch)
     checks.check_not_empty(sums.num_labels, name)
     return sums.accuracy
