@@ -48,7 +48,7 @@ def fit(net=None, train_iter=None, test_iter=None, **other) -> None:
         "train_iter": data() if train_iter is None else train_iter,
         "test_iter": data() if test_iter is None else test_iter,
         "batch_size": BATCH_SIZE,
-        "trainer": trainer_of(net),
+        "trainer": None if "trainer" in other else trainer_of(net),
         "ctx": CPU,
         "num_epochs": 1,
     }
