@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -409,6 +410,175 @@ def test_other_environment_is_refused(use, monkeypatch, variable, value, setting
     monkeypatch.setenv(variable, value)
     with pytest.raises(CheckpointError, match=f"has another {setting}"):
         train_ch5(new_net(), Loader(), num_epochs=1)
+
+
+class Scaled(nn.Block):
+    """Multiplies by 2; its code is changed by a test."""
+
+    def forward(self, X: nd.NDArray) -> nd.NDArray:
+        return 2 * X
+
+
+def scaled() -> nn.Block:
+    net = new_net()
+    net._children["1"] = Scaled()
+    return net
+
+
+def with_elu(alpha: float) -> nn.Block:
+    net = new_net()
+    net._children["2"] = nn.ELU(alpha)
+    return net
+
+
+def with_schedule(*steps: int) -> tuple[str, dict]:
+    schedule = mx.lr_scheduler.MultiFactorScheduler(list(steps), factor=0.5)
+    return "sgd", {"learning_rate": 0.1, "lr_scheduler": schedule}
+
+
+def test_changed_code_of_forward_is_refused(use, monkeypatch):
+    use()
+    train_ch5(scaled(), Loader())
+    monkeypatch.setattr(Scaled, "forward", lambda self, X: 3 * X)
+    use()
+    with pytest.raises(CheckpointError, match="another layers or code of the network"):
+        train_ch5(scaled(), Loader())
+
+
+def test_changed_number_of_a_layer_is_refused(use):
+    use()
+    train_ch5(with_elu(1.0), Loader())
+    use()
+    with pytest.raises(CheckpointError, match="another layers or code of the network"):
+        train_ch5(with_elu(0.5), Loader())
+
+
+def test_changed_steps_of_a_schedule_are_refused(use):
+    use()
+    train_ch5(new_net(), Loader(), optimizer=with_schedule(5, 10))
+    use()
+    with pytest.raises(CheckpointError, match="another optimizer"):
+        train_ch5(new_net(), Loader(), optimizer=with_schedule(5, 11))
+
+
+def test_schedule_goes_on_where_it_was(use):
+    results = []
+    for folder, batches in (("theirs", []), ("ours", [7])):
+        for batch in batches:
+            use(folder)
+            with pytest.raises(InterruptionError):
+                train_ch5(
+                    new_net(), interrupted_at(batch), optimizer=with_schedule(2, 7)
+                )
+        use(folder)
+        net = new_net()
+        train_ch5(net, Loader(), optimizer=with_schedule(2, 7))
+        results.append(numbers(net))
+    assert_equal(*results)
+
+
+def test_changed_test_data_are_refused(use, monkeypatch):
+    use()
+    train_ch5(new_net(), Loader())
+    use()
+    monkeypatch.setitem(globals(), "TEST", [(X + 1, y) for X, y in TEST])
+    with pytest.raises(CheckpointError, match="another first test batch"):
+        train_ch5(new_net(), Loader())
+    monkeypatch.setitem(globals(), "TEST", TEST[:-1])
+    with pytest.raises(CheckpointError, match=r"another (number of|first) test batch"):
+        train_ch5(new_net(), Loader())
+
+
+def test_other_format_is_refused(use, monkeypatch):
+    use()
+    train_ch5(new_net(), Loader())
+    use()
+    monkeypatch.setattr(checkpoint, "FORMAT", 3)
+    with pytest.raises(CheckpointError, match=r"another format \(2, not 3\)"):
+        train_ch5(new_net(), Loader())
+
+
+def test_generator_cannot_be_saved(use):
+    use()
+    with pytest.raises(CheckpointError, match="come from a generator"):
+        train_ch5(new_net(), iter(Loader()))
+
+
+def test_function_cannot_be_saved(use):
+    use()
+    net = new_net()
+    trainer = gluon.Trainer(net.collect_params(), *SGD)
+    with pytest.raises(CheckpointError, match=r"Only a gluon\.Block"):
+        train_ch5(lambda X: net(X), Loader(), trainer=trainer)
+
+
+# What is in the folder.
+
+
+def rewrite(file: Path, change: Callable[[dict], None]) -> None:
+    """Change the arrays of a file that was saved, and give it the right name."""
+    with np.load(file) as archive:
+        arrays = dict(archive)
+    change(arrays)
+    file.unlink()
+    checkpoint._write(file.parent, checkpoint._number(file), arrays)
+
+
+def test_file_that_lacks_a_parameter_is_refused(use):
+    folder = use()
+    train_ch5(new_net(), Loader())
+    rewrite(saved(folder)[-1], lambda arrays: arrays.pop("parameter 0 on cpu(0)"))
+    use()
+    with pytest.raises(CheckpointError, match=r"lacks parameter 0 on cpu\(0\)"):
+        train_ch5(new_net(), Loader())
+
+
+def test_loading_runs_no_code(use):
+    folder = use()
+    train_ch5(new_net(), Loader())
+    file = saved(folder)[-1]
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                # Refuses what would have to be unpickled.
+                np.lib.format.read_array(member, allow_pickle=False)
+
+
+def test_other_files_in_the_folder_are_left_alone(use):
+    folder = use() / "training-1"
+    folder.mkdir(parents=True)
+    others = [folder / "notes-2026.npz", folder / "1-.npz", folder / "a.txt"]
+    for other in others:
+        other.write_text("mine")
+    train_ch5(new_net(), Loader())
+    assert all(other.read_text() == "mine" for other in others)
+
+
+HOLD_THE_LOCK = """
+import sys
+from pathlib import Path
+from d2lutil.engine import checkpoint
+checkpoint._lock(Path(sys.argv[1]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_second_process_in_a_folder_is_refused_with_one_sentence(use):
+    folder = use() / "training-1"
+    folder.mkdir(parents=True)
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout.readline() == "locked\n"
+    with pytest.raises(CheckpointError, match="Another process saves its training in"):
+        train_ch5(new_net(), Loader())
+    first.kill()
+    first.communicate()
+    train_ch5(new_net(), Loader())
 
 
 def test_other_loss_is_refused(use):
