@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import mxnet as mx
 import numpy as np
@@ -21,6 +21,10 @@ from d2lutil.settings import FULL, Scale, data_folder, run_scale
 # The folder of gluonbook, which downloaded into it; here it stands for "none given".
 DEFAULT_ROOT = os.path.join("~", ".mxnet", "datasets", "fashion-mnist")
 BOOK_FOLDER = Path(__file__).parent / "data"
+
+
+# One edge length in pixels, or width and height, as gluon's Resize takes them.
+Resize: TypeAlias = int | tuple[int, int] | None
 
 
 class DataFile(NamedTuple):
@@ -56,9 +60,9 @@ FILES = {
 
 # What a run prints where it is not the book's; tests leave it out, by this pattern.
 DIFFERS = (
-    "Fashion-MNIST: {scale} scale, {num_train} + {num_test} images of {edge} x {edge} "
-    "pixels (asked: {num_train_asked} + {num_test_asked} of {edge_asked} x "
-    "{edge_asked}); D2LUTIL_SCALE=full gives the book's run"
+    "Fashion-MNIST: {scale} scale, {num_train} + {num_test} images of {size} pixels "
+    "(asked: {num_train_asked} + {num_test_asked} of {size_asked}); "
+    "D2LUTIL_SCALE=full gives the book's run"
 )
 
 TEXT_LABELS = [
@@ -98,7 +102,8 @@ class BatchLoader:
         images: uint8 array (num_images, height, width, num_channels).
         labels: Array of whole numbers (num_images,).
         batch_size: Number of images per batch; the last batch may be smaller.
-        resize: Edge length in pixels of the images to yield; None keeps theirs.
+        resize: Edge length in pixels of the images to yield, or their width and
+            height; None keeps theirs.
         shuffle: Whether to draw a new order, from `np.random`, for every pass.
 
     Raises:
@@ -116,13 +121,12 @@ class BatchLoader:
         images: np.ndarray,
         labels: np.ndarray,
         batch_size: int,
-        resize: int | None = None,
+        resize: Resize = None,
         shuffle: bool = False,
     ) -> None:
         _check_images(images, labels)
         _check_positive_int("batch_size", batch_size)
-        if resize is not None:
-            _check_positive_int("resize", resize)
+        _check_resize(resize)
 
         self.images = images
         self.labels = labels
@@ -144,12 +148,12 @@ class BatchLoader:
             batch = order[start : start + self.batch_size]
             X = nd.array(self.images[batch], dtype=np.uint8)
             if self.resize:
-                X = mx.nd.image.resize(X, (self.resize, self.resize))
+                X = mx.nd.image.resize(X, _width_and_height(self.resize))
             yield mx.nd.image.to_tensor(X), nd.array(self.labels[batch], dtype=np.int32)
 
 
 def load_data_fashion_mnist(
-    batch_size: int, resize: int | None = None, root: str | os.PathLike = DEFAULT_ROOT
+    batch_size: int, resize: Resize = None, root: str | os.PathLike = DEFAULT_ROOT
 ) -> tuple[BatchLoader, BatchLoader]:
     """Return a shuffled loader of the training images and a loader of the test images.
 
@@ -163,7 +167,8 @@ def load_data_fashion_mnist(
 
     Args:
         batch_size: Number of images per batch.
-        resize: Edge length of the images in pixels; None keeps their 28.
+        resize: Edge length of the images in pixels, or their width and height; None
+            keeps their 28 x 28.
         root: Folder of the dataset; the default stands for none.
 
     Raises:
@@ -180,11 +185,9 @@ def load_data_fashion_mnist(
         ((256, 1, 28, 28), (256,))
     """
     _check_positive_int("batch_size", batch_size)
-    if resize is not None:
-        _check_positive_int("resize", resize)
-
+    _check_resize(resize)
     scale = run_scale()
-    pixels = None if resize is None else scale.pixels.get(resize, resize)
+    pixels = scale.pixels.get(resize, resize) if isinstance(resize, int) else resize
     data = _balanced_part(_read(_find_folder(root)), scale)
     _say_what_differs(scale, resize, pixels)
     return (
@@ -224,6 +227,20 @@ def _check_positive_int(name: str, value: Any) -> None:
     is_int = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_int or value <= 0:
         raise ValueError(f"{name} is {value!r}; give a whole number greater than 0.")
+
+
+def _check_resize(resize: Resize) -> None:
+    if resize is not None:
+        for number in resize if isinstance(resize, tuple | list) else (resize,):
+            _check_positive_int("resize", number)
+        if len(_width_and_height(resize)) != 2:
+            raise ValueError(f"resize is {resize!r}; give one number, or two.")
+
+
+def _width_and_height(resize: Resize) -> tuple[int, ...]:
+    if isinstance(resize, tuple | list):
+        return tuple(resize)
+    return (resize or 28,) * 2
 
 
 def _find_folder(root: str | os.PathLike) -> Path:
@@ -330,18 +347,20 @@ def _first_of_each_class(labels: np.ndarray, num_images: int) -> np.ndarray:
     return np.sort(np.concatenate(first))
 
 
-def _say_what_differs(scale: Scale, resize: int | None, pixels: int | None) -> None:
+def _say_what_differs(scale: Scale, resize: Resize, pixels: Resize) -> None:
     """Print one line if the run is not the one that the book asks for."""
-    edge, edge_asked = pixels or 28, resize or 28
-    if scale != FULL or edge != edge_asked:
+    size, size_asked = (
+        "{1} x {0}".format(*_width_and_height(asked)) for asked in (pixels, resize)
+    )
+    if scale != FULL or size != size_asked:
         print(
             DIFFERS.format(
                 scale=scale.name,
                 num_train=scale.num_train,
                 num_test=scale.num_test,
-                edge=edge,
+                size=size,
                 num_train_asked=FULL.num_train,
                 num_test_asked=FULL.num_test,
-                edge_asked=edge_asked,
+                size_asked=size_asked,
             )
         )

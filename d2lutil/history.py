@@ -52,7 +52,7 @@ class History:
         self.test_acc.append(test_acc)
         self.seconds.append(seconds)
 
-    def line(self, epoch: int) -> str:
+    def line(self, epoch: int, with_time: bool = True) -> str:
         """Return the line that is printed for an epoch, counted from 1.
 
         Example:
@@ -66,7 +66,8 @@ class History:
             test_acc=self.test_acc[i],
             seconds=self.seconds[i],
         )
-        return f"epoch {epoch}, {measurements}"
+        line = f"epoch {epoch}, {measurements}"
+        return line if with_time else line.rpartition(", time ")[0]
 
     @classmethod
     def parse(cls, text: str) -> "History":

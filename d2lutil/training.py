@@ -104,8 +104,9 @@ def train_ch3(
     if trainer is None:
         trainer = _SGD(params, lr)
     checks.check_arguments(train_ch3, locals())
+    ctx = mx.cpu()
     return _train(
-        net, train_iter, test_iter, loss, trainer, mx.cpu(), num_epochs, batch_size
+        net, train_iter, test_iter, loss, trainer, ctx, num_epochs, batch_size, False
     )
 
 
@@ -192,6 +193,7 @@ def _train(
     ctx: Contexts,
     num_epochs: int,
     batch_size: int | None = None,
+    with_time: bool = True,
 ) -> History:
     """Train; gradients are divided by `batch_size`, or by each batch's own size."""
     devices, run = _as_list(ctx), None
@@ -227,7 +229,7 @@ def _train(
             test_acc = _accuracy(test_iter, net, run, devices, "test_iter", loss)
             seconds = time.perf_counter() - start
             history.add(sums.loss, sums.accuracy, test_acc, seconds)
-            bar.print(history.line(epoch))
+            bar.print(history.line(epoch, with_time))
             _tell_if_not_finite(history, trainer, bar)
             if checkpoint:
                 checkpoint.save(history, bar.lines)
