@@ -3,14 +3,13 @@
 The bar leaves nothing behind, in a terminal and in a notebook, and is never in a log.
 """
 
-import html
 import sys
 from collections.abc import Iterable, Iterator
 from operator import length_hint
 
-from IPython import get_ipython
-from IPython.display import HTML, display
 from tqdm import tqdm
+
+from d2lutil.engine.notebook import NotebookCell, in_notebook
 
 
 class Progress:
@@ -36,7 +35,7 @@ class Progress:
         self.lines: list[str] = []
         self._num_epochs = num_epochs
         num_batches = length_hint(data_iter) or None
-        self._cell = _NotebookCell() if _in_notebook() else None
+        self._cell = NotebookCell() if in_notebook() else None
         self._bar = tqdm(
             total=num_batches and num_batches * num_epochs,
             initial=(num_batches or 0) * num_done,
@@ -81,37 +80,7 @@ class Progress:
         else:
             self._bar.write(line, file=sys.stdout)
 
-
-class _NotebookCell:
-    """A place in a cell's output: lines, and a last line that is replaced.
-
-    It is the file that tqdm writes its bar to.
-    """
-
-    def __init__(self) -> None:
-        self._handle = display(HTML(""), display_id=True)
-        self._lines: list[str] = []
-
-    def print(self, line: str) -> None:
-        self._lines.append(line)
-        self._show()
-
-    def write(self, text: str) -> None:
-        self._show(text.strip())
-
-    def flush(self) -> None:
-        """Do nothing: every line is shown at once."""
-
-    def close(self) -> None:
-        """Leave the lines as text, as if they had been printed one by one."""
-        self._handle.update(HTML(""))
-        for line in self._lines:
-            print(line)
-
-    def _show(self, bar: str = "") -> None:
-        text = "\n".join([*self._lines, *filter(None, [bar])])
-        self._handle.update(HTML(f"<pre>{html.escape(text)}</pre>" if text else ""))
-
-
-def _in_notebook() -> bool:
-    return hasattr(get_ipython(), "kernel")
+    def print_once(self, line: str) -> None:
+        """Print a line, unless it was printed before."""
+        if line not in self.lines:
+            self.print(line)

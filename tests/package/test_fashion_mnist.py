@@ -18,7 +18,8 @@ from mxnet.gluon.data.vision import transforms
 
 import d2lutil as gb
 from d2lutil import fashion_mnist
-from d2lutil.fashion_mnist import DataFile
+from d2lutil.data import files
+from d2lutil.data.files import DataFile
 
 NUM_IMAGES = 20
 TRAIN_IMAGES = "train-images-idx3-ubyte"
@@ -63,19 +64,19 @@ def fill_decompressed(folder: Path, contents: dict[str, bytes]) -> Path:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let Fashion-MNIST be the stand-in, of which the book has a black copy."""
-    files = {
+    tiny_files = {
         name: DataFile(
             len(CONTENTS[name]),
             hashlib.sha256(CONTENTS[name]).hexdigest(),
             ({60_000: NUM_IMAGES, 10_000: 10}[file.shape[0]], *file.shape[1:]),
         )
-        for name, file in fashion_mnist.FILES.items()
+        for name, file in files.FILES.items()
     }
     black = {TRAIN_IMAGES: idx_images(NUM_IMAGES, 1)}
     black["t10k-images-idx3-ubyte"] = idx_images(10, 1)
     book = fill_decompressed(tmp_path / "book", CONTENTS | black)
-    monkeypatch.setattr(fashion_mnist, "FILES", files)
-    monkeypatch.setattr(fashion_mnist, "BOOK_FOLDER", book)
+    monkeypatch.setattr(files, "FILES", tiny_files)
+    monkeypatch.setattr(files, "BOOK_FOLDER", book)
     monkeypatch.setenv("D2LUTIL_SCALE", "full")
     monkeypatch.delenv("D2LUTIL_DATA", raising=False)
 
@@ -211,7 +212,7 @@ def test_no_more_is_decompressed_than_the_file_can_hold(tiny, tmp_path):
 
 
 def test_file_of_the_book_with_a_wrong_size_is_an_error_when_it_is_loaded(tiny):
-    path = fashion_mnist.BOOK_FOLDER / TRAIN_IMAGES
+    path = files.BOOK_FOLDER / TRAIN_IMAGES
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=f"book/{TRAIN_IMAGES} is damaged"):
         gb.load_data_fashion_mnist(8)

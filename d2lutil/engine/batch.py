@@ -1,0 +1,118 @@
+"""One batch on one or several devices: shared, run, and what its results add up to."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon, nd
+
+from d2lutil import checks
+from d2lutil.engine.diagnosis import explained
+from d2lutil.engine.static_graph import compiled_if_asked
+
+Batches: TypeAlias = Iterable[tuple[nd.NDArray, nd.NDArray]]
+Contexts: TypeAlias = mx.Context | Sequence[mx.Context]
+Network: TypeAlias = Callable[[nd.NDArray], nd.NDArray]
+Loss: TypeAlias = Callable[[nd.NDArray, nd.NDArray], nd.NDArray]
+
+# Features and labels for each device.
+Batch: TypeAlias = Sequence[tuple[nd.NDArray, nd.NDArray]]
+
+
+@dataclass
+class Sums:
+    """What the batches of an epoch add up to."""
+
+    loss_sum: float = 0.0
+    num_losses: int = 0
+    num_correct: float = 0.0
+    num_labels: int = 0
+
+    def add(
+        self,
+        y_hats: Sequence[nd.NDArray],
+        batch: Batch,
+        losses: Sequence[nd.NDArray] = (),
+    ) -> None:
+        """Count a batch: outputs, features and labels, losses, by device."""
+        self.loss_sum += sum(part.sum().asscalar() for part in losses)
+        self.num_losses += sum(part.size for part in losses)
+        self.num_correct += sum(map(_num_correct, y_hats, batch))
+        self.num_labels += sum(y.size for _, y in batch)
+
+    @property
+    def loss(self) -> float:
+        """The mean of the losses."""
+        return self.loss_sum / self.num_losses
+
+    @property
+    def accuracy(self) -> float:
+        """The share of labels that were predicted."""
+        return self.num_correct / self.num_labels
+
+
+def accuracy(
+    data_iter: Batches,
+    net: Network,
+    run: Network | None,
+    devices: Sequence[mx.Context],
+    name: str,
+    loss: Loss | None = None,
+) -> float:
+    """Evaluate a network, by what already runs in its place if there is such."""
+    sums = Sums()
+    for X, y in data_iter:
+        batch = split_batch(X, y, devices)
+        run = run or runner(net, batch, train_mode=False)
+        y_hats = [run(X) for X, _ in batch]
+        checks.check_labels(y_hats, batch, loss)
+        sums.add(y_hats, batch)
+    checks.check_not_empty(sums.num_labels, name)
+    return sums.accuracy
+
+
+def runner(net: Network, batch: Batch, train_mode: bool) -> Network:
+    """Return what runs for a network: compiled where asked for, its errors explained.
+
+    It is made when the first batch is there, which shows what the network is given.
+    """
+    X = batch[0][0]
+    checks.check_features(X)
+    compile_for = explained(lambda X: compiled_if_asked(net, X), net)
+    with autograd.train_mode() if train_mode else autograd.predict_mode():
+        return explained(compile_for(X), net)
+
+
+def as_list(ctx: Contexts) -> Sequence[mx.Context]:
+    """Return the devices, also where there is one."""
+    return [ctx] if isinstance(ctx, mx.Context) else ctx
+
+
+def split_batch(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
+    """Share a batch among the devices; labels get the type of features that are real.
+
+    A loss may calculate with both.  In a type of whole numbers, labels would wrap.
+    """
+    checks.check_batch(X, y, len(devices))
+    if np.issubdtype(X.dtype, np.floating):
+        y = y.astype(X.dtype, copy=False)
+    X_parts, y_parts = (
+        gluon.utils.split_and_load(array, devices, even_split=False) for array in (X, y)
+    )
+    return list(zip(X_parts, y_parts, strict=True))
+
+
+def _num_correct(y_hat: nd.NDArray, part: tuple[nd.NDArray, nd.NDArray]) -> float:
+    is_correct = y_hat.argmax(axis=1) == part[1].astype(y_hat.dtype, copy=False)
+    return float(is_correct.sum().asscalar())
+
+
+def parameters_are_finite(trainer: Any) -> bool:
+    """Look at the parameters too: layers may turn NaN into 0 on a CPU."""
+    return all(
+        nd.contrib.isfinite(parameter.list_data()[0]).min().asscalar()
+        for parameter in getattr(trainer, "_params", [])
+        if parameter._data is not None
+    )

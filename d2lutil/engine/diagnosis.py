@@ -1,0 +1,163 @@
+"""Which layer of a network failed, and why, in one sentence."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import mxnet as mx
+from mxnet import autograd, gluon, nd
+from mxnet.gluon import nn
+
+from d2lutil.checks import MistakeError
+from d2lutil.settings import FULL, run_scale
+
+
+def explained(run: Callable, net: Callable) -> Callable:
+    """Return a function that calls `run` and says, if it fails, which layer failed.
+
+    Args:
+        run: What runs in place of the network; it takes features (batch, ...).
+        net: Network.
+    """
+
+    def call(X: nd.NDArray) -> Any:
+        try:
+            return run(X)
+        except Exception as error:
+            mistake = _explain(error, net, X)
+            if mistake is None:
+                raise
+            raise mistake from error
+
+    return call
+
+
+def _explain(error: Exception, net: Callable, X: nd.NDArray) -> MistakeError | None:
+    """Return the sentence for an error of MXNet; the reader's own errors have none."""
+    if not isinstance(net, gluon.Block) or not _is_of_mxnet(error):
+        return None
+    if layer := _uninitialised_layer(net):
+        return MistakeError(
+            f"{layer} is not initialised; call net.initialize(init.Xavier(), ctx=ctx) "
+            "before the training."
+        )
+    failed = _failing_layer(net, X)
+    if failed is None:
+        return None
+    name, layer, shape = failed
+    reason = _reason(layer, shape) or _last_words(error)
+    return MistakeError(
+        f"{name}, {_kind(layer)}, cannot take an input of the shape {shape}: {reason}."
+        f"{_scale_hint(X)}"
+    )
+
+
+def _is_of_mxnet(error: Exception) -> bool:
+    """Tell whether an error arose in MXNet, not in the reader's own code."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return isinstance(error, mx.MXNetError) or module.startswith("mxnet.")
+
+
+def _named_layers(block: gluon.Block, name: str = "net") -> Iterator[tuple[str, Any]]:
+    """Yield each block inside a network with the code that leads to it."""
+    yield name, block
+    for key, child in block._children.items():
+        place = f"{name}[{key}]" if key.isdigit() else f"{name}.{key}"
+        yield from _named_layers(child, place)
+
+
+def _uninitialised_layer(net: gluon.Block) -> str | None:
+    for name, block in _named_layers(net):
+        for parameter in block.params.values():
+            if parameter._data is None and not parameter._deferred_init:
+                return f"{name}, {_kind(block)},"
+    return None
+
+
+def _failing_layer(net: gluon.Block, X: nd.NDArray) -> tuple[str, Any, tuple] | None:
+    """Run the network once more; return the innermost layer that did not finish.
+
+    Returns:
+        Its name, the layer, and the shape of its input.
+    """
+    running: list[tuple[str, Any, tuple]] = []
+    names = {block: name for name, block in _named_layers(net)}
+    hooks = [
+        hook
+        for block in names
+        for hook in (
+            block.register_forward_pre_hook(
+                lambda block, inputs: running.append(
+                    (names[block], block, getattr(inputs[0], "shape", ()))
+                )
+            ),
+            block.register_forward_hook(lambda *_: running.pop()),
+        )
+    ]
+    try:
+        with autograd.pause(train_mode=False):
+            net(X)
+            nd.waitall()
+    except Exception:
+        return running[-1] if running else None
+    finally:
+        for hook in hooks:
+            hook.detach()
+    return None
+
+
+def _kind(layer: gluon.Block) -> str:
+    name = type(layer).__name__
+    return f"a{'n' if name[0] in 'AEIO' else ''} {name}"
+
+
+def _reason(layer: gluon.Block, shape: tuple[int, ...]) -> str | None:
+    """Say why a layer cannot take an input, where the shapes tell."""
+    weight = getattr(layer, "weight", None)
+    if isinstance(layer, nn.Dense) and weight is not None:
+        num_inputs, known = math.prod(shape[1:]), weight.shape[1]
+        if known not in (0, num_inputs):
+            return (
+                f"it has {known} weights for each output, and gets {num_inputs} numbers"
+            )
+    window = getattr(layer, "_kwargs", {}).get("kernel")
+    if window is None:
+        return None
+    if len(shape) != 2 + len(window):
+        return (
+            f"it needs (batch, channels, height, width), {2 + len(window)} dimensions"
+        )
+    if weight is not None and weight.shape[1] not in (0, shape[1]):
+        return f"it has weights for {weight.shape[1]} channels, and gets {shape[1]}"
+    padding = layer._kwargs["pad"]
+    edges = [edge + 2 * p for edge, p in zip(shape[2:], padding, strict=True)]
+    if any(edge < size for edge, size in zip(edges, window, strict=True)):
+        return f"its window {tuple(window)} is larger than the padded image"
+    return None
+
+
+def _last_words(error: Exception) -> str:
+    """Return the part of MXNet's message that says what was wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    told = [line for line in lines if "Check failed" in line or "Error in" in line]
+    text = (told or lines)[-1]
+    return text.partition("Check failed: ")[2].rstrip(" .:") or text.rstrip(" .:")
+
+
+def _scale_hint(X: nd.NDArray) -> str:
+    """Name the run scale where it may be why images are smaller than expected."""
+    scale = run_scale()
+    asked = {small: edge for edge, small in scale.pixels.items()}
+    if scale == FULL or X.ndim != 4 or X.shape[-1] not in asked:
+        return ""
+    edge = X.shape[-1]
+    return (
+        f" At scale {scale.name} the images have {edge} x {edge} pixels where a cell "
+        f"asks for {asked[edge]}: give the network that size before the training, or "
+        "use D2LUTIL_SCALE=full."
+    )
