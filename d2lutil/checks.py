@@ -13,6 +13,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon, nd
 
+NEEDS_TRAINER = "train_ch3 needs a trainer, or params and lr for gb.sgd."
 TRACE = "The whole trace: import traceback; traceback.print_last()"
 
 
@@ -185,23 +186,13 @@ def _takes_classes(loss: Callable | None) -> bool:
     return not isinstance(loss, gluon.loss.Loss)
 
 
-def check_sgd(params: Any, lr: Any) -> None:
-    """Check what `train_ch3` needs where it gets no trainer.
-
-    Raises:
-        MistakeError: It is not there.
-    """
-    if params is None or lr is None:
-        raise MistakeError("train_ch3 needs a trainer, or params and lr for gb.sgd.")
-
-
 def not_finite(trainer: Any) -> str:
     """Return the sentence on a training that has diverged."""
     rate = getattr(trainer, "learning_rate", None)
+    than = f" than {rate:g}" if rate else ""
     return (
         "The loss or a parameter is no longer a finite number; train a newly "
-        f"initialised network with a smaller learning rate"
-        f"{f' than {rate:g}' if rate else ''}."
+        f"initialised network with a smaller learning rate{than}."
     )
 
 

@@ -98,7 +98,8 @@ def train_ch3(
         CheckpointError: As for `train_ch5`.
     """
     if trainer is None:
-        checks.check_sgd(params, lr)
+        if params is None or lr is None:
+            raise checks.MistakeError(checks.NEEDS_TRAINER)
         trainer = SimpleNamespace(step=partial(sgd, params, lr), learning_rate=lr)
     checks.check_arguments(train_ch3, locals())
     ctx = mx.cpu()
