@@ -1,4 +1,7 @@
-"""What several tests read: the notebooks and figures of the book, and their texts."""
+"""What several tests read: the notebooks and figures of the book, and their texts.
+
+Which notebooks there are and which cells are added, d2lutil.pages.sections says.
+"""
 
 import re
 import xml.etree.ElementTree as ET
@@ -7,13 +10,11 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOKS = ROOT / "notebooks"
-PATHS = sorted(
-    path
-    for path in NOTEBOOKS.rglob("*.ipynb")
-    if ".ipynb_checkpoints" not in path.parts
-)
+from d2lutil.pages import sections
+from d2lutil.pages.sections import NOTEBOOKS
+
+ROOT = NOTEBOOKS.parent
+PATHS = [sections.path(name) for name in sections.notebook_names()]
 FIGURES = sorted((NOTEBOOKS / "img").glob("*.svg"))
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
@@ -27,11 +28,6 @@ def name_of(path: Path) -> str:
 def read(path: Path) -> NotebookNode:
     """Read a notebook."""
     return nbformat.read(path, as_version=4)
-
-
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """Return the code cells."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def prose(notebook: NotebookNode) -> str:

@@ -17,15 +17,8 @@ import pytest
 from nbformat import NotebookNode
 
 import d2lutil as gb
-from tests.book.reading import (
-    IMAGE,
-    NOTEBOOKS,
-    PATHS,
-    code_cells,
-    prose,
-    read,
-    without_code,
-)
+from d2lutil.pages.sections import NOTEBOOKS, code_cells
+from tests.book.reading import IMAGE, PATHS, prose, read, without_code
 
 SECTIONS = [path for path in PATHS if path.parent == NOTEBOOKS]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")

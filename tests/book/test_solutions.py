@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode
 
-from tests.book.reading import NOTEBOOKS, PATHS, prose, read
+from d2lutil.pages.sections import NOTEBOOKS
+from tests.book.reading import PATHS, prose, read
 
 EXERCISES = "## 练习\n"
 SECTIONS = [

@@ -17,17 +17,8 @@ from mxnet import nd
 from mxnet.gluon import nn
 from nbformat import NotebookNode
 
-from d2lutil.pages.sections import load_section
-from tests.book.reading import (
-    IMAGE,
-    MATH,
-    NOTEBOOKS,
-    code_cells,
-    prose,
-    read,
-    svg_texts,
-    without_code,
-)
+from d2lutil.pages.sections import NOTEBOOKS, code_cells, load_section
+from tests.book.reading import IMAGE, MATH, prose, read, svg_texts, without_code
 
 # The networks by the names that the prose uses: section, how it builds them, and the
 # sizes of images at which shapes are stated.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from d2lutil.pages.sections import code_cells
 from tests.book.reading import (
     FIGURES,
     IMAGE,
     MATH,
     PATHS,
     ROOT,
-    code_cells,
     name_of,
     prose,
     read,

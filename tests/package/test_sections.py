@@ -11,9 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import d2lutil as gb
 from d2lutil.pages import sections
-from tests.book.reading import code_cells
 
-NAMES = sorted(path.stem for path in sections.NOTEBOOKS.glob("*-*.ipynb"))
+NAMES = sections.section_names()
 
 # The seven networks at the resolution whose parameters the section prints.
 NETWORKS = {
@@ -72,9 +71,7 @@ def test_every_call_builds_a_new_network():
 @pytest.mark.parametrize("name", [*NETWORKS, "10-batch-norm"])
 def test_history_is_what_the_last_training_of_the_book_printed(name):
     notebook = nbformat.read(sections.NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    cells = [
-        c for c in code_cells(notebook) if "extra" not in c.metadata.get("tags", [])
-    ]
+    cells = [c for c in sections.code_cells(notebook) if not sections.is_added(c)]
     outputs = (output for cell in cells for output in cell.outputs)
     text = "".join(output.get("text", "") for output in outputs)
     scale = "full" if "recorded on" in text else "lesson"
