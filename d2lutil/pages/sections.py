@@ -85,7 +85,10 @@ def printed(cell: Cell) -> str:
 
 
 def outputs_digest(notebook: Notebook) -> str:
-    """Return a digest of what the code cells show: texts, pictures, and their order."""
+    """Return a digest of what the code cells show: texts, pictures, and their order.
+
+    What an output's metadata says of it, such as a picture's size, is part of it.
+    """
     shown = [
         [_content(output) for output in cell["outputs"]]
         for cell in code_cells(notebook)
@@ -95,7 +98,10 @@ def outputs_digest(notebook: Notebook) -> str:
 
 def _content(output: dict[str, Any]) -> dict[str, Any]:
     """Return what an output shows; a file may hold texts line by line."""
-    content = output.get("data", {}) | {"text": output.get("text", "")}
+    content = output.get("data", {}) | {
+        "text": output.get("text", ""),
+        "metadata": output.get("metadata", {}),
+    }
     return {
         kind: value if isinstance(value, dict) else "".join(value).strip()
         for kind, value in content.items()
