@@ -87,13 +87,16 @@ def printed(cell: Cell) -> str:
 def outputs_digest(notebook: Notebook) -> str:
     """Return a digest of what the code cells show: texts, pictures, and their order.
 
-    What an output's metadata says of it, such as a picture's size, is part of it.
+    What metadata say of outputs is part of it: the size of a picture, and the trainings
+    at every scale that were noted when they were stored.
     """
     shown = [
         [_content(output) for output in cell["outputs"]]
         for cell in code_cells(notebook)
     ]
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+    histories = notebook["metadata"].get("d2lutil", {}).get("histories", {})
+    content = json.dumps([shown, histories], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _content(output: dict[str, Any]) -> dict[str, Any]:

@@ -167,7 +167,8 @@ def good_notebook() -> NotebookNode:
     cells[2].outputs = [new_output("stream", text="two\n", name="stdout")]
     notebook = new_notebook(cells=cells)
     notebook.metadata.kernelspec = NotebookNode(name="python3", display_name="Python")
-    notebook.metadata.d2lutil = {"outputs": sections.outputs_digest(notebook)}
+    notebook.metadata.d2lutil = NotebookNode(histories={"lesson": {"loss": [2.0]}})
+    notebook.metadata.d2lutil.outputs = sections.outputs_digest(notebook)
     return notebook
 
 
@@ -258,6 +259,10 @@ BAD = [
     (test_outputs_are_those_that_were_stored, shows(0, data={"text/plain": "2"})),
     (test_outputs_are_those_that_were_stored, shows(0, metadata={})),
     (test_outputs_are_those_that_were_stored, lambda notebook: notebook.cells.pop(2)),
+    (
+        test_outputs_are_those_that_were_stored,
+        lambda notebook: notebook.metadata.d2lutil.histories.update(lesson={}),
+    ),
     (
         test_outputs_are_those_that_were_stored,
         lambda notebook: notebook.metadata.pop("d2lutil"),
