@@ -17,6 +17,7 @@ ROOT = NOTEBOOKS.parent
 PATHS = [sections.path(name) for name in sections.notebook_names()]
 FIGURES = sorted((NOTEBOOKS / "img").glob("*.svg"))
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
+EXERCISE_SOLVED = re.compile(r"^## 练习 (\d+)：", re.MULTILINE)
 MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 
 
@@ -33,6 +34,17 @@ def read(path: Path) -> NotebookNode:
 def prose(notebook: NotebookNode) -> str:
     """Return the markdown cells, a blank line between two."""
     return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def solved(solution: NotebookNode) -> dict[int, list[NotebookNode]]:
+    """Return the cells of each exercise, from the one with its heading on."""
+    found: dict[int, list[NotebookNode]] = {}
+    own: list[NotebookNode] = []
+    for cell in solution.cells:
+        if heading := EXERCISE_SOLVED.search(cell.source):
+            own = found[int(heading[1])] = []
+        own.append(cell)
+    return found
 
 
 def without_code(markdown: str) -> str:
