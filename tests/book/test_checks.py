@@ -125,6 +125,7 @@ def test_good_check_passes(code):
         "print(x)",
         "# assert x",
         "assert True",
+        "assert x == 2\nassert True",
         "assert 1 == 1.0",
         "assert 'right'",
         "assert all([])",

@@ -80,10 +80,9 @@ def test_accuracies_are_the_recorded_ones(text):
     assert not list(wrong_accuracies(text))
 
 
-def row(title: str, name: str, lesson: float, full: float) -> str:
-    return (
-        f"| [{title}](notebooks/{name}.ipynb) | … | 1 | {lesson:.2f} | {full:.2f} |\n"
-    )
+def row(title: str, name: str, lesson: float, full: float, form: str = ".2f") -> str:
+    accuracies = f"{lesson:{form}} | {full:{form}}"
+    return f"| [{title}](notebooks/{name}.ipynb) | … | 1 | {accuracies} |\n"
 
 
 def test_good_rows_pass():
@@ -97,6 +96,7 @@ def test_bad_rows_are_found():
     lesson, full = (recorded_accuracy("08-nin", scale) for scale in ("lesson", "full"))
     assert list(wrong_accuracies(row("08 NiN", "08-nin", lesson + 0.01, full)))
     assert list(wrong_accuracies(row("08 NiN", "08-nin", lesson, full - 0.01)))
+    assert list(wrong_accuracies(row("08 NiN", "08-nin", lesson, full, ".1f")))
     assert list(misnamed(row("09 NiN", "08-nin", lesson, full)))
     assert list(misnamed(row("08 VGG", "08-nin", lesson, full)))
     assert list(misnamed(row("08 池化层", "08-nin", lesson, full)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from d2lutil.pages.sections import NOTEBOOKS
 from tests.book.reading import FIGURES, PATHS, ROOT, name_of, read
 
 TEXTS = [ROOT / "README.zh-CN.md", *PATHS, *FIGURES]
@@ -67,6 +68,12 @@ def rejected_terms(text: str) -> set[str]:
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_terms_are_those_of_the_list(path):
     assert not rejected_terms(text_of(path))
+
+
+def test_prose_code_and_labels_are_read():
+    nin = text_of(NOTEBOOKS / "08-nin.ipynb")
+    assert "网络中的网络（NiN）" in nin and "标签类别数是 10。" in nin
+    assert "NiN 块" in text_of(NOTEBOOKS / "img" / "nin-block.svg")
 
 
 def test_preferred_terms_pass():

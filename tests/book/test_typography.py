@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from d2lutil.pages.sections import code_cells
+from d2lutil.pages.sections import NOTEBOOKS, code_cells
 from tests.book.reading import (
     FIGURES,
     IMAGE,
@@ -115,6 +115,13 @@ def test_each_rule_finds_bad_text(rule):
     for text in BAD[rule]:
         found = deviations(without_markup(text))
         assert [d for d in found if d.startswith(f"{rule}: ")], text
+
+
+def test_prose_comments_and_labels_are_read():
+    nin = text_of(NOTEBOOKS / "08-nin.ipynb")
+    assert "网络中的网络（NiN）" in nin and "标签类别数是 10。" in nin
+    assert "NiN 块" in text_of(NOTEBOOKS / "img" / "nin-block.svg")
+    assert "两条命令" in text_of(ROOT / "README.zh-CN.md")
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
