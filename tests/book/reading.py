@@ -5,6 +5,7 @@ Which notebooks there are and which cells are added, d2lutil.pages.sections says
 
 import re
 import xml.etree.ElementTree as ET
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -26,8 +27,9 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
 def read(path: Path) -> NotebookNode:
-    """Read a notebook."""
+    """Read a notebook, once for all tests: none may change it."""
     return nbformat.read(path, as_version=4)
 
 

@@ -82,7 +82,7 @@ def test_figures_are_shown_where_they_belong():
         if images := [target for _, target in IMAGE.findall(markdown)]:
             shown[name] = images
     expected = {name: [f"img/{f}.svg" for f in names] for name, names in SHOWN.items()}
-    assert shown == expected
+    assert shown == expected, "SHOWN in this file lists the figures of each notebook"
     assert {f"img/{path.name}" for path in FIGURES} == set().union(*shown.values())
 
 

@@ -5,7 +5,6 @@ Sections are called by their titles; they form one chain, in the order of the in
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -37,7 +36,6 @@ TO_SOLUTIONS, FROM_SOLUTIONS = "解答", "回到本节"
 HTML = {"img": {"src", "alt", "width", "height"}}
 
 
-@cache
 def title(path: Path) -> str:
     return read(path).cells[0].source.splitlines()[0].removeprefix("# ")
 

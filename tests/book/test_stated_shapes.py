@@ -181,9 +181,11 @@ def unknown_in_formula(formula: str, known: Facts) -> Iterator[str]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_section_states_what_its_network_has(name):
     notebook = read(NOTEBOOKS / f"{NETWORKS[name][0]}.ipynb")
+    in_cells = cell_facts(notebook)
     found = set()
     for paragraph in paragraphs(notebook):
-        known = cell_facts(notebook)
+        known = Facts()
+        known.update(in_cells)
         for network in NETWORKS:
             if network == name or network in paragraph:
                 known.update(facts(network))
