@@ -168,7 +168,7 @@ def test_copy_that_jupyterlab_only_wrote_anew_is_not_kept(book, work):
 def test_changed_copy_stays_and_one_line_says_so(book, work):
     write_notebook(work / NIN, "net = mine")
     assert lines_of(work).count("\n") == 0
-    for source in ("net = 3", "net = 4"):
+    for source in ("net = 3", "net = 3", "net = 4"):
         write_notebook(book / NIN, source)
         mine = texts(work)
         line = lines_of(work).split("\n")[1]
@@ -300,6 +300,7 @@ def test_killed_at_any_moment_no_copy_is_half(
         write_notebook(work / SOLUTION, "net = 2", "run")
         for name in (NIN, SOLUTION):
             write_notebook(book / name, "net = new" * 99)
+        write_notebook(book / "index.ipynb", "[NiN](08-nin.ipynb)", "new")
     with monkeypatch.context() as patch:
         kill_at(moment, patch, method)
         try:
@@ -314,6 +315,7 @@ def test_killed_at_any_moment_no_copy_is_half(
     assert not list(work.rglob("*.part"))
     if not is_first:
         assert "run" in the_kept(work, SOLUTION).read_text()
+    assert len(texts(work)) == len(FILES) + (not is_first)
 
 
 def test_two_at_once_take_turns(book, work):
