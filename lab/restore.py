@@ -34,5 +34,5 @@ def restore(name: str) -> str:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except (OSError, ValueError) as error:
-        sys.exit(f"Nothing is restored: {error}.")
+    except OSError as error:
+        sys.exit(f"It is not restored: {error}")

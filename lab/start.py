@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
             for line in working_copies.bring_up_to_date(root).lines():
                 print(line, flush=True)
     except (OSError, ValueError) as error:
-        sys.exit(f"JupyterLab is not started: {error}.")
+        sys.exit(f"JupyterLab is not started: {error}")
     others = [argument for argument in arguments if argument != "--edit"]
     command = [sys.executable, "-m", "jupyterlab", *settings(root, page), *others]
     os.execve(sys.executable, command, environment)
@@ -45,7 +45,7 @@ def check_jupyterlab() -> None:
         OSError: It cannot write its own files.
     """
     if not find_spec("jupyterlab"):
-        raise ValueError(f"{sys.executable} does not have it")
+        raise ValueError(f"{sys.executable} has no package of that name")
     from jupyter_core.paths import jupyter_runtime_dir
 
     Path(jupyter_runtime_dir()).mkdir(parents=True, exist_ok=True)

@@ -80,9 +80,9 @@ class Changes:
             lines.append(f"You had run some; that is kept in {', '.join(self.kept)}.")
         if self.newer:
             lines.append(
-                f"You changed {', '.join(self.newer)}, and the book has a newer "
-                "original; yours stays. To get the original and keep yours beside it: "
-                f'make restore NB="{" ".join(self.newer)}"'
+                f"The book has a newer original of {', '.join(self.newer)}, but you "
+                "changed your copy, so it stays. To get the original and keep yours "
+                f'beside it: make restore NB="{" ".join(self.newer)}"'
             )
         return lines
 
@@ -106,8 +106,12 @@ def work_folder() -> Path:
 def originals() -> dict[str, Path]:
     """Return the files of the book, by names such as "08-nin" and "img/nin.svg"."""
     notebooks = {name: sections.path(name) for name in sections.notebook_names()}
-    pictures = (sections.NOTEBOOKS / "img").glob("[!.]*")
-    return notebooks | {f"img/{path.name}": path for path in pictures}
+    pictures = {
+        str(path.relative_to(sections.NOTEBOOKS)): path
+        for path in (sections.NOTEBOOKS / "img").rglob("[!.]*")
+        if path.is_file()
+    }
+    return notebooks | pictures
 
 
 def bring_up_to_date(work: Path) -> Changes:

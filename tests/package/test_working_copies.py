@@ -20,7 +20,7 @@ from d2lutil.pages import sections
 from lab import restore, start, working_copies
 from lab.working_copies import LOCK, NOTES, bring_up_to_date
 
-NIN, SOLUTION, PICTURE = "08-nin.ipynb", "solutions/08-nin.ipynb", "img/nin.svg"
+NIN, SOLUTION, PICTURE = "08-nin.ipynb", "solutions/08-nin.ipynb", "img/nin/1.svg"
 FILES = ["index.ipynb", NIN, SOLUTION, PICTURE]
 KEPT = r"{}\.{}-\d{{4}}-\d\d-\d\d-\d{{6}}(-\d+)?\.{}"
 
@@ -41,7 +41,7 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_notebook(book / "index.ipynb", "[NiN](08-nin.ipynb)")
     write_notebook(book / NIN, "net = 1", "stored")
     write_notebook(book / SOLUTION, "net = 2")
-    (book / "img").mkdir()
+    (book / PICTURE).parent.mkdir(parents=True)
     (book / PICTURE).write_text("<svg>1</svg>")
     return book
 
@@ -172,7 +172,7 @@ def test_changed_copy_stays_and_one_line_says_so(book, work):
         write_notebook(book / NIN, source)
         mine = texts(work)
         line = lines_of(work).split("\n")[1]
-        assert "You changed 08-nin, " in line
+        assert "a newer original of 08-nin, but you changed your copy" in line
         assert line.endswith(': make restore NB="08-nin"')
         assert texts(work) == mine
 
@@ -472,6 +472,8 @@ def test_folder_that_cannot_be_written_is_one_sentence(book, started):
 
 def test_python_without_jupyterlab_is_one_sentence(started, monkeypatch):
     monkeypatch.setattr(start, "find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match=r"^JupyterLab is not started: .* not have it"):
+    with pytest.raises(
+        SystemExit, match=r"^JupyterLab is not started: .* has no package"
+    ):
         start.main([])
     assert not started
