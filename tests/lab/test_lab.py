@@ -16,9 +16,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import nbformat
 import pytest
@@ -350,15 +352,25 @@ def set_up(home: Path, settings: dict[str, object]) -> None:
     file.write_text(json.dumps(settings))
 
 
+def page_after_login(address: str, password: str) -> str:
+    """Return the address that one comes to by a password."""
+    cookies = CookieJar()
+    browser = build_opener(HTTPCookieProcessor(cookies))
+    browser.open(address)
+    (token,) = (cookie.value for cookie in cookies if cookie.name == "_xsrf")
+    form = urlencode({"_xsrf": token, "password": password})
+    return browser.open(f"{address}/login", form.encode()).url
+
+
 def test_users_password_is_asked_for(book, tmp_path):
     set_up(tmp_path, {})
     set_password("secret", str(tmp_path / ".jupyter" / "jupyter_server_config.json"))
     with jupyterlab(book, tmp_path) as address:
-        with urlopen(address) as answer:
-            assert "/login" in answer.url
-            assert b'type="password"' in answer.read()
         with pytest.raises(HTTPError, match="403"):
             urlopen(f"{address}/api/contents")
+        with pytest.raises(HTTPError, match="401"):
+            page_after_login(address, "guess")
+        assert page_after_login(address, "secret").startswith(f"{address}/lab/tree/")
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not there")
