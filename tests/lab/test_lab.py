@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -48,7 +49,7 @@ CHROMIUM_ARGUMENTS = [
     "--window-size=1400,1000",
 ]
 CELLS = ".jp-NotebookPanel .jp-Notebook .jp-Cell"
-ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+(?=/lab)")
+ADDRESS = re.compile(r"https?://127\.0\.0\.1:(?P<port>\d+)(?=/lab)")
 # As tqdm writes it: 40%|████      | 2/5 [00:03<00:04,  1.5s/batch, loss=2.3]
 TIME_LEFT = re.compile(r"\d+%.*\[\d\d:\d\d<\d\d:\d\d")
 # Notes the progress bars that cells show, each for a moment only.
@@ -82,6 +83,12 @@ def changed_files(book: Path) -> list[str]:
     return [line for line in status.splitlines() if not line.startswith("A  ")]
 
 
+def answers(address: re.Match) -> bool:
+    """Tell whether a server is there: its log names the address a little earlier."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", int(address["port"]))) == 0
+
+
 @contextmanager
 def jupyterlab(book: Path, home: Path, *arguments: str) -> Iterator[str]:
     """Start JupyterLab as `make lab` does; lend its address."""
@@ -98,7 +105,7 @@ def jupyterlab(book: Path, home: Path, *arguments: str) -> Iterator[str]:
             stderr=file,
         )
     try:
-        while not (address := ADDRESS.search(log.read_text())):
+        while not (address := ADDRESS.search(log.read_text())) or not answers(address):
             assert server.poll() is None, log.read_text()
             time.sleep(0.1)
         yield address[0]
