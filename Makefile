@@ -15,10 +15,18 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 INSTALLED := .venv/.installed
 BOOK_INSTALLED := .venv-book/.installed
 
-.PHONY: lab test test-lab html test-html bench profile convergence lint execute record clean
+.PHONY: lab edit restore test test-lab html test-html bench profile convergence lint execute record clean
 
 lab: $(INSTALLED)
-	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
+	.venv/bin/python -m lab.start $(ARGS)
+
+# The originals, for authors.
+edit: $(INSTALLED)
+	.venv/bin/python -m lab.start --edit $(ARGS)
+
+# Brings originals back to the copies that `make lab` opens: make restore NB=08-nin.
+restore: $(INSTALLED)
+	@.venv/bin/python -m lab.restore $(NB)
 
 # Two workers with a thread each: threads that wait for a busy core slow both down. No
 # other setting of d2lutil in the shell reaches the tests.
