@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from d2lutil.pages import sections
@@ -151,7 +151,7 @@ def _renew(name: str, original: Path, notes: Notes, changes: Changes) -> None:
     is_changed = noted is None or mine.written != noted.written
     if new in (noted, mine) or (is_changed and mine.written == new.written):
         notes[name] = new
-    elif is_changed:
+    elif noted is None or is_changed:
         changes.newer.append(name)
     else:
         if mine.whole != noted.whole:
@@ -170,11 +170,10 @@ def _keep(copy: Path, word: str) -> Path:
     Renaming it loses nothing, not even what JupyterLab saves at the same moment.
     """
     now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    for number in count(1):
-        suffix = f"-{number}" if number > 1 else ""
-        kept = copy.with_name(f"{copy.stem}.{word}-{now}{suffix}{copy.suffix}")
-        if not kept.exists():
-            return copy.rename(kept)
+    suffixes = chain([""], (f"-{number}" for number in count(2)))
+    names = (f"{copy.stem}.{word}-{now}{suffix}{copy.suffix}" for suffix in suffixes)
+    kept = next(p for p in map(copy.with_name, names) if not p.exists())
+    return copy.rename(kept)
 
 
 def _copy(original: Path, copy: Path) -> Content:
