@@ -1,4 +1,4 @@
-"""Protects: bare `pytest` runs the book's notebooks, at smoke, within a time that fits."""
+"""Protects: bare `pytest` runs the notebooks of the book, at smoke, in fitting time."""
 
 import os
 import subprocess
