@@ -48,6 +48,7 @@ STAMP = "made-from"
 # network stays: package index, proxy, certificates.
 BENDING = re.compile(
     r"PYTHON|VIRTUAL_ENV$|PIP_(PREFIX|TARGET|ROOT|CONSTRAINT|REQUIRE_HASHES)$"
+    r"|MPLBACKEND$|MATPLOTLIBRC$"
     r"|UV_(PROJECT|WORKING_DIR|SYSTEM_PYTHON|PYTHON$|LOCKED|NO_BINARY|CONSTRAINT|OVERRIDE"
     r"|EXCLUDE_NEWER)"
 )
@@ -193,19 +194,46 @@ def the_only_installation() -> Iterator[None]:
 
 
 def build(name: str) -> None:
-    """Build the environment beside its place, check it, and move it there."""
+    """Build the environment beside its place, and move it there when it is whole."""
     say(f"Installing {name} …")
     new = ROOT / f"{name}.new"
-    remove(new)
     try:
         uv = Uv()
-        make_empty(uv, new)
         fill(uv, new, requirements(uv, *options(name)))
         point_to_this_folder(new)
         (new / STAMP).write_bytes(stamp(name, new))
         replace(ROOT / name, new)
     finally:
         remove(new)
+
+
+def requirements(uv: Uv, *options: str) -> bytes:
+    """Return what the lock says an environment holds: versions and hashes."""
+    export = ["export", "--quiet", "--frozen", "--no-default-groups"]
+    done = uv(*export, "--no-emit-project", *options, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise SetupError("uv.lock could not be read: see above. Is it as git has it?")
+    return done.stdout
+
+
+def fill(uv: Uv, new: Path, wanted: bytes) -> None:
+    """Make an environment with the packages, from the cache or else from the index."""
+
+    def attempt(*source: str, **settings: Any) -> bool:
+        # From nothing: uv takes for whole what it wrote before a disk was full.
+        remove(new)
+        make_empty(uv, new)
+        command = ["pip", "install", "--no-deps", "--require-hashes", *source]
+        command += ["--python", str(python_of(new)), "--requirement", "-"]
+        return uv(*command, input=wanted, **settings).returncode == 0
+
+    if not (attempt("--quiet", "--offline", stderr=subprocess.DEVNULL) or attempt()):
+        raise SetupError(f"The packages could not be installed: see above. {AGAIN}")
+
+    # What the cache holds damaged is fetched once more.
+    damage = find_damage(new)
+    if damage and (not attempt("--refresh") or find_damage(new)):
+        raise SetupError(f"{damage} is not as its package has it: see above. {AGAIN}")
 
 
 def make_empty(uv: Uv, new: Path) -> None:
@@ -224,34 +252,6 @@ def make_empty(uv: Uv, new: Path) -> None:
         )
     if made.returncode:
         raise SetupError(f"The environment could not be made: see above. {AGAIN}")
-
-
-def requirements(uv: Uv, *options: str) -> bytes:
-    """Return what the lock says an environment holds: versions and hashes."""
-    export = ["export", "--quiet", "--frozen", "--no-default-groups"]
-    done = uv(*export, "--no-emit-project", *options, stdout=subprocess.PIPE)
-    if done.returncode:
-        raise SetupError("uv.lock could not be read: see above. Is it as git has it?")
-    return done.stdout
-
-
-def fill(uv: Uv, new: Path, wanted: bytes) -> None:
-    """Install the packages, from the cache or else from the index."""
-
-    def install(*source: str, **settings: Any) -> bool:
-        command = ["pip", "install", "--no-deps", "--require-hashes", *source]
-        command += ["--python", str(python_of(new)), "--requirement", "-"]
-        return uv(*command, input=wanted, **settings).returncode == 0
-
-    if not (install("--quiet", "--offline", stderr=subprocess.DEVNULL) or install()):
-        raise SetupError(f"The packages could not be installed: see above. {AGAIN}")
-
-    # What the cache holds damaged is fetched once more.
-    if find_damage(new):
-        install("--reinstall", "--refresh")
-        damage = find_damage(new)
-        if damage:
-            raise SetupError(f"{damage} is not as its package has it. {AGAIN}")
 
 
 def find_damage(environment: Path) -> Path | None:

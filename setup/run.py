@@ -70,8 +70,6 @@ def own_folders() -> dict[str, str]:
         folders["JUPYTER_CONFIG_DIR"] = folder / "jupyter" / "config"
         folders["JUPYTER_DATA_DIR"] = folder / "jupyter" / "data"
         folders["JUPYTER_RUNTIME_DIR"] = folder / "jupyter" / "runtime"
-    for path in folders.values():
-        path.mkdir(parents=True, exist_ok=True)
     return {name: str(path) for name, path in folders.items()}
 
 
