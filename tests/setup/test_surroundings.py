@@ -126,7 +126,7 @@ def test_copy_that_is_root_s(owned_by_root: Book):
     for command in (
         ["ruff", "check", "d2lutil"],
         ["mypy", "setup"],
-        ["pytest", "tests/package/test_settings.py"],
+        ["pytest", "tests/package/test_history.py"],
         ["pytest", "--nbval", "notebooks/02-padding-and-strides.ipynb"],
     ):
         done = as_nobody(owned_by_root, "run.py", ".venv", "-m", *command)
