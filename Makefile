@@ -55,7 +55,7 @@ browser:
 		exit 1; }
 
 html:
-	rm -rf _build/html _build/doctrees
+	rm -rf _build/html _build/doctrees _build/jupyter_execute
 	$(RUN) .venv-html -m sphinx -q -W --keep-going -c editions/html \
 		-d _build/doctrees notebooks _build/html
 	@echo "The book: _build/html/index.html"
