@@ -66,10 +66,9 @@ def own_folders() -> dict[str, str]:
     }
     home = os.path.expanduser("~")
     if home == "/" or not os.access(home, os.W_OK):
+        folders["HOME"] = folder / "home"
+        folders["HOME"].mkdir(parents=True, exist_ok=True)
         folders["JUPYTER_CONFIG_PATH"] = Path(home, ".jupyter")
-        folders["JUPYTER_CONFIG_DIR"] = folder / "jupyter" / "config"
-        folders["JUPYTER_DATA_DIR"] = folder / "jupyter" / "data"
-        folders["JUPYTER_RUNTIME_DIR"] = folder / "jupyter" / "runtime"
     return {name: str(path) for name, path in folders.items()}
 
 

@@ -83,7 +83,7 @@ def test_own_home(reader: Book, tmp_path: Path):
     reader.variables["HOME"] = str(tmp_path)
     met = report(reader)
     assert str(tmp_path / ".jupyter") in met["config"]
-    assert "JUPYTER_CONFIG_DIR" not in met["variables"]
+    assert met["variables"]["HOME"] == str(tmp_path)
 
 
 # ------------------------------------------------------------- somebody else's copy
