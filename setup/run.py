@@ -38,6 +38,9 @@ def main() -> None:
         python = conda_python() if arguments.environment == ".venv" else None
         python = python or install(arguments.environment)
         settings = {**clean_environment(), **own_folders()}
+    # For `!pip` in a notebook, and `jupyter`, which starts its parts by name.
+    path = settings.get("PATH", os.defpath)
+    settings["PATH"] = os.pathsep.join([str(python.parent), path])
     os.execve(python, [str(python), *arguments.command], settings)
 
 

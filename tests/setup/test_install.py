@@ -169,8 +169,10 @@ def test_groups_leave_the_environment_alone(full: Book):
     assert snapshot(full.folder / ".venv") == before
 
 
-def test_pip_is_the_environment_s_own(full: Book):
-    done = full.run("run.py", ".venv", "-m", "pip", "--version")
+@pytest.mark.parametrize("command", ["pip --version", "python -m pip --version"])
+def test_pip_is_the_environment_s_own(full: Book, command: str):
+    as_in_a_notebook = f"import os; os.system({command!r})"
+    done = full.run("run.py", ".venv", "-c", as_in_a_notebook)
     assert str(full.folder / ".venv") in done.stdout
 
 
