@@ -40,7 +40,8 @@ GPU_CHOSEN = ROOT / ".venv.gpu"
 GPU_BUILD = ["--group", "gpu", "--no-emit-package", "mxnet"]
 
 PYTHON = "3.11"
-OLDEST_UV = (0, 7)
+# Older ones refuse hashes beside the override in pyproject.toml.
+OLDEST_UV = (0, 12)
 OWN_UV = ROOT / ".uv" / "bin" / "uv"
 STAMP = "made-from"
 
@@ -314,13 +315,16 @@ class Uv:
 
 def pips_index() -> dict[str, str]:
     """Return the package index that pip is set to, as a setting of uv."""
+    if "PIP_INDEX_URL" in os.environ:
+        return {"UV_DEFAULT_INDEX": os.environ["PIP_INDEX_URL"]}
+
     command = [sys.executable, "-I", "-m", "pip", "config", "list"]
     quiet = subprocess.DEVNULL
     listed = run(command, stdout=subprocess.PIPE, stderr=quiet).stdout.decode()
-    settings = dict(re.findall(r"^(\S+)\.index-url='(.+)'$", listed, re.MULTILINE))
-    for place in (":env:", "install", "global"):
-        if place in settings:
-            return {"UV_DEFAULT_INDEX": settings[place]}
+    for section in ("install", "global"):
+        found = re.search(rf"^{section}\.index-url='(.+)'$", listed, re.MULTILINE)
+        if found:
+            return {"UV_DEFAULT_INDEX": found.group(1)}
     return {}
 
 
@@ -356,7 +360,7 @@ def fetch_uv() -> None:
     if run([*command, "--requirement", ROOT / "setup" / "uv.txt"]).returncode:
         raise SetupError(
             "uv could not be fetched: see above. It needs the network and pip "
-            "(on Debian and Ubuntu: the package python3-pip), or an uv on the PATH."
+            "(on Debian and Ubuntu: python3-pip), or uv 0.12 or newer on the PATH."
         )
     OWN_UV.parent.mkdir(exist_ok=True)
     (new / "bin" / "uv").replace(OWN_UV)

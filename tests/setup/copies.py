@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -67,19 +66,17 @@ class Book:
         assert "Installing" not in done.stderr
         return [Path(line) for line in os.fsdecode(done.stdout).splitlines()]
 
-    def kill(self, name: str, when: Callable[[], bool], everything: bool) -> None:
-        """Start an installation, and kill it at the moment that is given."""
+    def start(self, name: str, when: Callable[[], bool]) -> subprocess.Popen:
+        """Start an installation, and return when it has come to a certain point."""
         quiet = subprocess.DEVNULL
         settings = self.command("install.py", name)
         process = subprocess.Popen(
             **settings, start_new_session=True, stdout=quiet, stderr=quiet
         )
         while not when():
-            assert process.poll() is None, "it ended before it could be killed"
+            assert process.poll() is None, "it ended too early"
             time.sleep(0.002)
-        (os.killpg if everything else os.kill)(process.pid, signal.SIGKILL)
-        process.wait()
-        assert not (self.folder / name).exists()
+        return process
 
 
 def assert_whole(environment: Path) -> None:
