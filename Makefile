@@ -47,7 +47,7 @@ test-site: browser html
 	$(PYTHON) -m pytest -rs tests/site $(ARGS)
 
 test-setup:
-	$(PYTHON) -m pytest -rs tests/setup $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -rs tests/setup $(ARGS)
 
 browser:
 	@command -v chromium && command -v chromedriver || { \

@@ -97,7 +97,7 @@ def owned_by_root(full: Book) -> Iterator[Book]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         copy_parts(Path(folder))
-        for name in ("tests", "conftest.py", "notebooks", "recording"):
+        for name in ("d2lutil/data", "tests", "conftest.py", "notebooks", "recording"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, Path(folder) / name)
         # A home that nobody can write to; and the network for another Python's wheels.
