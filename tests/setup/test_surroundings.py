@@ -9,10 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from copies import ROOT, Book, copy_parts
-from nbclient import NotebookClient
 
 # Prints what a command of the book meets.
 REPORT = """
