@@ -60,12 +60,12 @@ html:
 		-d _build/doctrees notebooks _build/html
 	@echo "The book: _build/html/index.html"
 
-# TORCH_PYTHON=python3 is an interpreter that has PyTorch, if .venv-bench has none.
+# TORCH_PYTHON=python3 is an interpreter that has PyTorch, if .venv has none.
 ROUNDS ?= 3
 NETS ?=
-TORCH_PYTHON ?= .venv-bench/bin/python
+TORCH_PYTHON ?= .venv/bin/python
 bench:
-	@$(RUN) .venv-bench -m benchmarks.run --rounds $(ROUNDS) \
+	@$(PYTHON) -m benchmarks.run --rounds $(ROUNDS) \
 		--torch-python "$(TORCH_PYTHON)" $(NETS)
 
 profile:

@@ -32,7 +32,6 @@ ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = {
     ".venv": [],
     ".venv-lab-test": ["--group", "lab-test"],
-    ".venv-bench": ["--group", "bench"],
     ".venv-html": ["--only-group", "html"],
 }
 # While this file is there, MXNet's build for a GPU takes the place of the other.

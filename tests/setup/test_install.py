@@ -330,7 +330,6 @@ def test_gpu_build_takes_the_place_of_the_other(place: Path):
     assert asked_for == [
         ".venv mxnet-cu112==1.9.1",
         ".venv-lab-test mxnet-cu112==1.9.1",
-        ".venv-bench mxnet-cu112==1.9.1",
         ".venv-html",
     ]
     (book.folder / "uv.lock").unlink()
