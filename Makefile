@@ -1,79 +1,92 @@
-# The two commands of the README: make lab, make test.  Everything they install stays
-# in this folder: .venv (packages), .uv (uv and, if need be, Python), .cache.
-# make execute NB=08-nin runs a notebook from a fresh kernel and stores its outputs.
-# make record NB=08-nin does so at scale full, for hours; started again, it goes on where
-# it was stopped. Without NB: sections 05 to 12, the cheapest first.
-# make html builds the reading edition in _build/html, from the stored outputs, in an
-# environment of its own (.venv-book); make test-html checks it.
-# make bench compares the speed of training, make profile says where the time of a step
-# goes, make convergence draws the loss in bfloat16; benchmarks/README.md has it all.
+# make lab opens the book in working copies, make edit the originals, make restore
+# NB=08-nin brings a section back. make test runs every cell of every notebook; what needs
+# a browser, an installation or hours has targets of its own: test-lab test-site
+# test-setup test-lesson. make html builds the reading edition in _build/html.
+# make execute NB=08-nin stores a notebook's outputs; make record does so at scale full,
+# for hours, and goes on where it was stopped (without NB: sections 05 to 12).
+# make bench compares the speed of training, make profile and make convergence look into
+# it: benchmarks/README.md. GPU=1 takes MXNet's build for a GPU, until GPU=0.
+#
+# All that is installed stays in this folder: an environment for each kind of work (.venv,
+# .venv-html …), .uv, .cache. setup/run.py makes an environment, whole or not at all, and
+# starts Python in it.
 ARGS ?=
-export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
-export UV_PYTHON_INSTALL_DIR ?= $(CURDIR)/.uv/python
+PYTHON3 ?= python3
+ifeq ($(origin GPU),command line)
+GPU_OPTION := --gpu $(GPU)
+endif
+RUN := $(PYTHON3) -I setup/run.py $(GPU_OPTION)
+PYTHON := $(RUN) .venv
+# No other setting of d2lutil in the shell reaches the tests.
+PLAIN := env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA
 
-UV := $(shell command -v uv || echo .uv/bin/uv)
-INSTALLED := .venv/.installed
-BOOK_INSTALLED := .venv-book/.installed
+.PHONY: lab edit restore test test-lesson test-lab test-site test-setup html bench \
+	profile convergence lint execute record clean browser
 
-.PHONY: lab test test-lab html test-html bench profile convergence lint execute record clean
+lab:
+	$(PYTHON) -m lab.start $(ARGS)
 
-lab: $(INSTALLED)
-	.venv/bin/jupyter lab --config=lab/jupyter_lab_config.py $(ARGS)
+edit:
+	$(PYTHON) -m lab.start --edit $(ARGS)
 
-# Two workers with a thread each: threads that wait for a busy core slow both down. No
-# other setting of d2lutil in the shell reaches the tests.
-test: $(INSTALLED) lint
-	env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA \
-		D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+restore:
+	@$(PYTHON) -m lab.restore $(NB)
 
-# Drives JupyterLab in Chromium; skipped where the system has none.
-test-lab: $(INSTALLED)
-	$(UV) sync --frozen --inexact --group lab-test
-	.venv/bin/pytest -rs tests/lab $(ARGS)
+# Two workers with a thread each: threads that wait for a busy core slow both down.
+test: lint
+	$(PLAIN) D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 \
+		$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
-html: $(BOOK_INSTALLED)
-	rm -rf _build
-	.venv-book/bin/sphinx-build -q -W --keep-going -c editions/html -d _build/doctrees \
-		notebooks _build/html
+test-lesson:
+	$(PLAIN) D2LUTIL_SCALE=lesson $(PYTHON) -m pytest tests/lesson $(ARGS)
+
+test-lab: browser
+	$(RUN) .venv-lab-test -m pytest -rs tests/lab $(ARGS)
+
+test-site: browser html
+	$(PYTHON) -m pytest -rs tests/site $(ARGS)
+
+test-setup:
+	$(PYTHON) -m pytest -n 2 --dist loadfile -rs tests/setup $(ARGS)
+
+browser:
+	@command -v chromium && command -v chromedriver || { \
+		echo "This test needs chromium and chromedriver (Debian: chromium-driver)." >&2; \
+		exit 1; }
+
+html:
+	rm -rf _build/html _build/doctrees _build/jupyter_execute
+	$(RUN) .venv-html -m sphinx -q -W --keep-going -c editions/html \
+		-d _build/doctrees notebooks _build/html
 	@echo "The book: _build/html/index.html"
-
-test-html: html $(INSTALLED)
-	.venv/bin/pytest tests/site $(ARGS)
 
 # TORCH_PYTHON=python3 is an interpreter that has PyTorch, if .venv has none.
 ROUNDS ?= 3
 NETS ?=
 TORCH_PYTHON ?= .venv/bin/python
-bench: $(INSTALLED)
-	@$(UV) sync --quiet --frozen --inexact --group bench
-	@.venv/bin/python -m benchmarks.run --rounds $(ROUNDS) \
+bench:
+	@$(PYTHON) -m benchmarks.run --rounds $(ROUNDS) \
 		--torch-python "$(TORCH_PYTHON)" $(NETS)
 
-profile: $(INSTALLED)
-	@.venv/bin/python -m benchmarks.profile $(NETS)
+profile:
+	@$(PYTHON) -m benchmarks.profile $(NETS)
 
-convergence: $(INSTALLED)
-	@.venv/bin/python -m benchmarks.convergence $(NETS)
+convergence:
+	@$(PYTHON) -m benchmarks.convergence $(NETS)
 
-execute: $(INSTALLED)
-	.venv/bin/python -m recording.run $(NB)
+execute:
+	$(PYTHON) -m recording.run $(NB)
 
-record: $(INSTALLED)
-	.venv/bin/python -m recording.run --record $(NB)
+record:
+	$(PYTHON) -m recording.run --record $(NB)
 
-lint: $(INSTALLED)
-	.venv/bin/ruff check
+lint:
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy d2lutil recording benchmarks lab setup
 
-$(INSTALLED): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen
-	touch $@
-
-$(BOOK_INSTALLED): pyproject.toml uv.lock | $(UV)
-	UV_PROJECT_ENVIRONMENT=.venv-book $(UV) sync --frozen --only-group book
-	touch $@
-
-.uv/bin/uv:
-	python3 -m pip install --quiet --no-cache-dir --target .uv uv
+environment.yml: pyproject.toml uv.lock setup/environment.py
+	$(PYTHON) setup/environment.py
 
 clean:
-	rm -rf .venv .venv-book .uv .cache _build
+	rm -rf .venv* .uv .cache _build

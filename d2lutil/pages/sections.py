@@ -85,17 +85,26 @@ def printed(cell: Cell) -> str:
 
 
 def outputs_digest(notebook: Notebook) -> str:
-    """Return a digest of what the code cells show: texts, pictures, and their order."""
+    """Return a digest of what the code cells show: texts, pictures, and their order.
+
+    What metadata say of outputs is part of it: the size of a picture, and the trainings
+    at every scale that were noted when they were stored.
+    """
     shown = [
         [_content(output) for output in cell["outputs"]]
         for cell in code_cells(notebook)
     ]
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+    histories = notebook["metadata"].get("d2lutil", {}).get("histories", {})
+    content = json.dumps([shown, histories], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _content(output: dict[str, Any]) -> dict[str, Any]:
     """Return what an output shows; a file may hold texts line by line."""
-    content = output.get("data", {}) | {"text": output.get("text", "")}
+    content = output.get("data", {}) | {
+        "text": output.get("text", ""),
+        "metadata": output.get("metadata", {}),
+    }
     return {
         kind: value if isinstance(value, dict) else "".join(value).strip()
         for kind, value in content.items()

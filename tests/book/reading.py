@@ -1,21 +1,24 @@
-"""What several tests read: the notebooks and figures of the book, and their texts."""
+"""What several tests read: the notebooks and figures of the book, and their texts.
+
+Which notebooks there are and which cells are added, d2lutil.pages.sections says.
+"""
 
 import re
 import xml.etree.ElementTree as ET
+from functools import cache
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOKS = ROOT / "notebooks"
-PATHS = sorted(
-    path
-    for path in NOTEBOOKS.rglob("*.ipynb")
-    if ".ipynb_checkpoints" not in path.parts
-)
+from d2lutil.pages import sections
+from d2lutil.pages.sections import NOTEBOOKS
+
+ROOT = NOTEBOOKS.parent
+PATHS = [sections.path(name) for name in sections.notebook_names()]
 FIGURES = sorted((NOTEBOOKS / "img").glob("*.svg"))
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
+EXERCISE_SOLVED = re.compile(r"^## 练习 (\d+)：", re.MULTILINE)
 MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 
 
@@ -24,19 +27,26 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
 def read(path: Path) -> NotebookNode:
-    """Read a notebook."""
+    """Read a notebook, once for all tests: none may change it."""
     return nbformat.read(path, as_version=4)
-
-
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """Return the code cells."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def prose(notebook: NotebookNode) -> str:
     """Return the markdown cells, a blank line between two."""
     return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def solved(solution: NotebookNode) -> dict[int, list[NotebookNode]]:
+    """Return the cells of each exercise, from the one with its heading on."""
+    found: dict[int, list[NotebookNode]] = {}
+    own: list[NotebookNode] = []
+    for cell in solution.cells:
+        if heading := EXERCISE_SOLVED.search(cell.source):
+            own = found[int(heading[1])] = []
+        own.append(cell)
+    return found
 
 
 def without_code(markdown: str) -> str:

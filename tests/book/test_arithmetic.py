@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from simpleeval import simple_eval
 
+from d2lutil.pages.sections import NOTEBOOKS
 from tests.book.reading import (
     FIGURES,
     MATH,
@@ -138,6 +139,11 @@ def wrong_ratios(text: str) -> Iterator[str]:
                 yield f"{formula}, not {terms}"
 
 
+def wrong_formulas(text: str) -> list[str]:
+    """Return what is wrong in the formulas of a text."""
+    return [w for formula, unit in formulas(text) for w in wrong_parts(formula, unit)]
+
+
 def text_of(path: Path) -> str:
     if path in FIGURES:
         return "\n".join(svg_texts(path))
@@ -186,6 +192,31 @@ def test_units_count():
     assert list(wrong_parts(r"256\times 4096+4096\approx 105", "亿"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "共有 $2+3={0}$ 个",
+        "共有\n\n$$2+3={0} .$$\n\n个",
+        r"$$n=4,\qquad 2+3={0}$$",
+        "共有 2 + 3 = {0} 个",
+        "(2 + 3) × 1 = {0}",
+        r"$2\times 25000\approx {0}$ 万",
+        "2 × 25000 ≈ {0} 万",
+        "$1+1=2$，$2+3={0}$",
+    ],
+)
+def test_formulas_are_found_in_text(text):
+    assert not wrong_formulas(text.replace("{0}", "5"))
+    assert wrong_formulas(text.replace("{0}", "6"))
+
+
+def test_figures_and_prose_are_read():
+    correlation = NOTEBOOKS / "img" / "correlation.svg"
+    assert "=" in text_of(correlation)
+    nin = text_of(NOTEBOOKS / "08-nin.ipynb")
+    assert "# 网络中的网络（NiN）" in nin and "`" not in nin
+
+
 def test_what_cannot_be_evaluated_does_not_pass():
     with pytest.raises(SyntaxError):
         list(wrong_parts("2+(3=5"))
@@ -204,6 +235,4 @@ def test_stated_ratios_are_right(path):
 
 @pytest.mark.parametrize("path", [*PATHS, *FIGURES], ids=name_of)
 def test_formulas_are_right(path):
-    text = text_of(path)
-    wrong = [w for formula, unit in formulas(text) for w in wrong_parts(formula, unit)]
-    assert not wrong
+    assert not wrong_formulas(text_of(path))

@@ -1,49 +1,39 @@
-"""Protects: every notebook reads well before anything is run.
+"""Protects: every notebook reads well before anything is run, and hides nothing.
 
-That is: outputs stored from one run in order, without warnings or paths of a machine;
-links and images that exist, images described; definitions said to be saved in d2lutil
-that are the ones saved there.
+That is: outputs stored from one run in order, without warnings or paths of a machine,
+and not changed since; images described; nothing that tests or readers are kept from.
 """
 
 import ast
-import inspect
 import re
-import textwrap
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-import d2lutil as gb
-from tests.book.reading import (
-    IMAGE,
-    NOTEBOOKS,
-    PATHS,
-    code_cells,
-    prose,
-    read,
-    without_code,
-)
+from d2lutil.pages import sections
+from d2lutil.pages.sections import ADDED, NOTEBOOKS, code_cells
+from tests.book.reading import IMAGE, PATHS, prose, read, without_code
 
-SECTIONS = [path for path in PATHS if path.parent == NOTEBOOKS]
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-SECTION = re.compile(r"\[([^\]]+)\]\((\w[\w-]+\.ipynb)\)")
 ABSOLUTE_PATH = re.compile(r"(?<![\w<:/.])/[\w.-]+/[\w.-]|\b[A-Z]:\\")
-SAVED = "已保存在 d2lutil 包中"
-# LeNet's section writes these out shorter; test_saved_functions.py runs both forms.
-COMPARED_BY_RUNNING = {"evaluate_accuracy", "train_ch5"}
+# What nbval takes for an order, and what it says of an output that it cannot see.
+NBVAL_COMMENT = re.compile(r"#\s*(NBVAL|PYTEST_VALIDATE)_")
+SAVED_IN_JUPYTERLAB = (
+    "it was run and saved in JupyterLab; `make execute NB=…`, with the name of the "
+    "notebook, stores it from a fresh kernel"
+)
+CHANGED_BY_HAND = (
+    "its code cells or outputs are not those of a run; `make execute NB=…` (or "
+    "`make record NB=…`, for a long training) stores them from a fresh kernel"
+)
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: str(path.relative_to(NOTEBOOKS)))
-def path(request: pytest.FixtureRequest) -> Path:
-    return request.param
-
-
-@pytest.fixture
-def notebook(path: Path) -> NotebookNode:
-    return read(path)
+def notebook(request: pytest.FixtureRequest) -> NotebookNode:
+    return read(request.param)
 
 
 def output_texts(notebook: NotebookNode) -> list[str]:
@@ -58,6 +48,9 @@ def output_texts(notebook: NotebookNode) -> list[str]:
                 if not kind.startswith("image/") and isinstance(text, str)
             ]
     return texts
+
+
+# Form.
 
 
 def test_notebook_is_valid_and_starts_with_a_title(notebook):
@@ -82,40 +75,10 @@ def test_no_cell_is_empty(notebook):
     assert all(cell.source.strip() for cell in notebook.cells)
 
 
-def test_cells_were_executed_in_order(notebook):
-    counts = [cell.execution_count for cell in code_cells(notebook)]
-    assert counts == list(range(1, len(counts) + 1))
-
-
-def test_no_cell_says_when_it_was_executed(notebook):
-    # JupyterLab notes the times that it shows when a notebook is saved there;
-    # `make execute` stores a notebook without them.
-    assert not [cell for cell in notebook.cells if "execution" in cell.metadata]
-
-
-def test_outputs_are_stored(notebook):
-    # nbval has nothing to compare in a notebook without outputs.
-    cells = code_cells(notebook)
-    assert not cells or any(cell.outputs for cell in cells)
-
-
-def test_outputs_hold_no_error_and_no_warning(notebook):
-    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
-    assert not [o for o in outputs if o.output_type == "error"]
-    assert not [o for o in outputs if o.get("name") == "stderr"]
-    assert not [t for t in output_texts(notebook) if re.search(r"Warning\b", t)]
-
-
-def test_outputs_hold_no_absolute_path(notebook):
-    assert not [t for t in output_texts(notebook) if ABSOLUTE_PATH.search(t)]
-
-
-def test_links_and_images_exist(notebook, path):
-    targets = LINK.findall(prose(notebook))
-    targets += [target for _, target in IMAGE.findall(prose(notebook))]
-    local = [target for target in targets if not re.match(r"https?://", target)]
-    missing = [t for t in local if not (path.parent / t.partition("#")[0]).exists()]
-    assert not missing
+def test_code_is_plain_python(notebook):
+    # `%%capture` would hide outputs, and other tests could not read the code.
+    for cell in code_cells(notebook):
+        ast.parse(cell.source)
 
 
 def test_images_are_described(notebook):
@@ -131,93 +94,192 @@ def test_references_are_numbered_in_order_of_citation(notebook):
     assert list(dict.fromkeys(cited)) == listed == list(range(1, len(listed) + 1))
 
 
-class Essence(ast.NodeTransformer):
-    """Removes what may differ: docstrings, type hints and the long form of super()."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.without_docstring(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self.without_docstring(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "super":
-            node.args = []
-        return node
-
-    def without_docstring(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
-        if ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-        return self.generic_visit(node)
+# Nothing is hidden.
 
 
-def essence(definition: ast.AST) -> str:
-    return ast.unparse(Essence().visit(definition))
+def test_no_cell_is_hidden_from_tests_or_readers(notebook):
+    # Tags such as nbval-skip hide a cell from the tests, tags such as remove-cell from
+    # the HTML edition, other metadata (source_hidden, collapsed) from readers.
+    for cell in notebook.cells:
+        assert cell.cell_type in {"code", "markdown"}
+        # The times of "execution" hide nothing; a test of their own finds them.
+        assert set(cell.metadata) <= {"tags", "execution"}, cell.source
+        assert set(cell.metadata.get("tags", [])) <= ADDED, cell.source
+        assert not NBVAL_COMMENT.search(cell.source), cell.source
 
 
-def definitions(notebook: NotebookNode) -> dict[str, tuple[ast.AST, str]]:
-    """Return the functions and classes of a notebook, each with its first line."""
-    found = {}
+def test_notebook_has_no_further_metadata(notebook):
+    assert set(notebook.metadata) <= {"d2lutil", "kernelspec", "language_info"}
+    assert set(notebook.metadata.get("d2lutil", {})) <= {"histories", "outputs"}
+
+
+# Outputs.
+
+
+def test_cells_were_executed_in_order(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1)), SAVED_IN_JUPYTERLAB
+
+
+def test_no_cell_says_when_it_was_executed(notebook):
+    # JupyterLab notes the times that it shows.
+    timed = [cell for cell in notebook.cells if "execution" in cell.metadata]
+    assert not timed, SAVED_IN_JUPYTERLAB
+
+
+def test_outputs_are_stored(notebook):
+    # nbval has nothing to compare in a notebook without outputs.
+    cells = code_cells(notebook)
+    assert not cells or any(cell.outputs for cell in cells)
+
+
+def test_outputs_are_those_that_were_stored(notebook):
+    # nbval compares neither pictures nor the digits of a training.
+    if code_cells(notebook):
+        signed = notebook.metadata.get("d2lutil", {}).get("outputs")
+        assert sections.outputs_digest(notebook) == signed, CHANGED_BY_HAND
+
+
+def test_outputs_hold_no_error_and_no_warning(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert not [o for o in outputs if o.get("name") == "stderr"]
+    assert not [t for t in output_texts(notebook) if re.search(r"Warning\b", t)]
+
+
+def test_outputs_hold_no_absolute_path(notebook):
+    assert not [t for t in output_texts(notebook) if ABSOLUTE_PATH.search(t)]
+
+
+# Each rule finds what it looks for.
+
+
+def good_notebook() -> NotebookNode:
+    """Return a small notebook that follows every rule."""
+    cells = [
+        new_markdown_cell("# 标题\n\n## 正文\n\n![一个点](dot.svg) [1]"),
+        new_code_cell("1 + 1", execution_count=1),
+        new_code_cell("print('two')", execution_count=2),
+        new_markdown_cell("## 参考文献\n\n[1] One."),
+    ]
+    result = {"text/plain": "2", "image/png": "aGVsbG8="}
+    size = {"image/png": {"width": 700}}
+    cells[1].outputs = [new_output("execute_result", result, metadata=size)]
+    cells[2].outputs = [new_output("stream", text="two\n", name="stdout")]
+    notebook = new_notebook(cells=cells)
+    notebook.metadata.kernelspec = NotebookNode(name="python3", display_name="Python")
+    notebook.metadata.d2lutil = NotebookNode(histories={"lesson": {"loss": [2.0]}})
+    notebook.metadata.d2lutil.outputs = sections.outputs_digest(notebook)
+    return notebook
+
+
+def says(text: str, cell: int = 0) -> Callable[[NotebookNode], None]:
+    """Return what gives a cell another source."""
+    return lambda notebook: notebook.cells[cell].update(source=text)
+
+
+def holds(metadata: dict, cell: int = 1) -> Callable[[NotebookNode], None]:
+    """Return what adds metadata to a cell."""
+    return lambda notebook: notebook.cells[cell].metadata.update(metadata)
+
+
+def prints(text: str, **stream: str) -> Callable[[NotebookNode], None]:
+    """Return what replaces the output of a cell."""
+    return lambda notebook: notebook.cells[2].outputs[0].update(text=text, **stream)
+
+
+def error(notebook: NotebookNode) -> None:
+    notebook.cells[2].outputs = [
+        new_output("error", ename="E", evalue="", traceback=[])
+    ]
+
+
+def no_outputs(notebook: NotebookNode) -> None:
     for cell in code_cells(notebook):
-        # A cell may hold IPython's own syntax; those with a definition do not.
-        if re.search(r"^(def|class) ", cell.source, re.M):
-            lines = cell.source.splitlines()
-            for node in ast.parse(cell.source).body:
-                if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    found[node.name] = node, lines[node.lineno - 1]
-    return found
+        cell.outputs = []
 
 
-def test_definitions_said_to_be_saved_are_those_of_d2lutil(notebook):
-    for name, (definition, first_line) in definitions(notebook).items():
-        if SAVED in first_line:
-            source = textwrap.dedent(inspect.getsource(getattr(gb, name)))
-            assert essence(definition) == essence(ast.parse(source).body[0])
+def shows(n: int, **changes: object) -> Callable[[NotebookNode], None]:
+    """Return what changes the first output of a code cell."""
+    return lambda notebook: code_cells(notebook)[n].outputs[0].update(changes)
 
 
-@pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.name)
-def test_definitions_with_a_name_of_d2lutil_are_said_to_be_saved(notebook):
-    lines = {
-        n: line for n, (_, line) in definitions(notebook).items() if n in gb.__all__
-    }
-    unmarked = [name for name, line in lines.items() if SAVED not in line]
-    assert set(unmarked) <= COMPARED_BY_RUNNING
-    # The words stand where they are looked for: on the first line of a definition.
-    marks = sum(cell.source.count(SAVED) for cell in notebook.cells)
-    assert marks == len(lines) - len(unmarked)
+def exchanged(notebook: NotebookNode) -> None:
+    first, second = code_cells(notebook)
+    first.outputs, second.outputs = second.outputs, first.outputs
 
 
-def title(notebook: NotebookNode) -> str:
-    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+BAD = [
+    (test_notebook_is_valid_and_starts_with_a_title, says("标题")),
+    (
+        test_notebook_is_valid_and_starts_with_a_title,
+        lambda notebook: notebook.cells[1].pop("outputs"),
+    ),
+    (test_headings_suit_a_table_of_contents, says("# 标题\n\n# 标题")),
+    (test_headings_suit_a_table_of_contents, says("# 标题\n\n### 正文")),
+    (test_headings_suit_a_table_of_contents, says("# 标题\n\n## 层数 $n$")),
+    (
+        test_kernel_is_python3,
+        lambda notebook: notebook.metadata.kernelspec.update(name="python311"),
+    ),
+    (test_no_cell_is_empty, says(" \n", cell=1)),
+    (test_code_is_plain_python, says("%%capture\nprint('two')", cell=2)),
+    (test_images_are_described, says("# 标题\n\n![](dot.svg)")),
+    (test_images_are_described, says('# 标题\n\n<img src="dot.svg" alt="">')),
+    (test_references_are_numbered_in_order_of_citation, says("# 标题\n\n见 [2]")),
+    (test_references_are_numbered_in_order_of_citation, says("# 标题")),
+    (test_no_cell_is_hidden_from_tests_or_readers, holds({"tags": ["nbval-skip"]})),
+    (test_no_cell_is_hidden_from_tests_or_readers, holds({"tags": ["remove-cell"]})),
+    (test_no_cell_is_hidden_from_tests_or_readers, holds({"collapsed": True})),
+    (
+        test_no_cell_is_hidden_from_tests_or_readers,
+        holds({"jupyter": {"source_hidden": True}}, cell=0),
+    ),
+    (
+        test_no_cell_is_hidden_from_tests_or_readers,
+        says("#  NBVAL_IGNORE_OUTPUT\n1 + 1", cell=1),
+    ),
+    (
+        test_no_cell_is_hidden_from_tests_or_readers,
+        lambda notebook: notebook.cells[3].update(cell_type="raw"),
+    ),
+    (
+        test_notebook_has_no_further_metadata,
+        lambda notebook: notebook.metadata.update(widgets={}),
+    ),
+    (
+        test_notebook_has_no_further_metadata,
+        lambda notebook: notebook.metadata.d2lutil.update(skip=True),
+    ),
+    (test_cells_were_executed_in_order, lambda n: n.cells[2].update(execution_count=5)),
+    (test_no_cell_says_when_it_was_executed, holds({"execution": {}})),
+    (test_outputs_are_stored, no_outputs),
+    (test_outputs_are_those_that_were_stored, prints("three\n")),
+    (test_outputs_are_those_that_were_stored, no_outputs),
+    (test_outputs_are_those_that_were_stored, exchanged),
+    (test_outputs_are_those_that_were_stored, shows(0, data={"text/plain": "2"})),
+    (test_outputs_are_those_that_were_stored, shows(0, metadata={})),
+    (test_outputs_are_those_that_were_stored, lambda notebook: notebook.cells.pop(2)),
+    (
+        test_outputs_are_those_that_were_stored,
+        lambda notebook: notebook.metadata.d2lutil.histories.update(lesson={}),
+    ),
+    (
+        test_outputs_are_those_that_were_stored,
+        lambda notebook: notebook.metadata.pop("d2lutil"),
+    ),
+    (test_outputs_hold_no_error_and_no_warning, error),
+    (test_outputs_hold_no_error_and_no_warning, prints("two\n", name="stderr")),
+    (test_outputs_hold_no_error_and_no_warning, prints("a UserWarning: two\n")),
+    (test_outputs_hold_no_absolute_path, prints("in /home/someone\n")),
+    (test_outputs_hold_no_absolute_path, prints("in C:\\Users\n")),
+]
 
 
-def test_index_lists_every_section_under_its_title():
-    index = read(NOTEBOOKS / "index.ipynb")
-    listed = [(target, text) for text, target in SECTION.findall(prose(index))]
-    sections = [path for path in SECTIONS if path.name != "index.ipynb"]
-    titles = [title(read(path)) for path in sections]
-    assert listed == list(zip([p.name for p in sections], titles, strict=True))
-
-
-def test_sections_are_one_chain():
-    index = read(NOTEBOOKS / "index.ipynb")
-    order = SECTION.findall(prose(index))
-    for i, (_, name) in enumerate(order):
-        last_cell = read(NOTEBOOKS / name).cells[-1].source
-        neighbours = {
-            "上一节": order[i - 1] if i > 0 else None,
-            "下一节": order[i + 1] if i + 1 < len(order) else None,
-        }
-        links = [
-            f"{word}：[{section[0]}]({section[1]})"
-            for word, section in neighbours.items()
-            if section
-        ]
-        links.insert(1 if i > 0 else 0, "[目录](index.ipynb)")
-        assert last_cell.endswith(" · ".join(links)), name
+@pytest.mark.parametrize("rule, spoil", BAD)
+def test_rule_finds_a_bad_notebook(rule, spoil):
+    notebook = good_notebook()
+    rule(notebook)
+    spoil(notebook)
+    with pytest.raises((AssertionError, SyntaxError, nbformat.ValidationError)):
+        rule(notebook)

@@ -16,18 +16,10 @@ import pytest
 from mxnet import nd
 from mxnet.gluon import nn
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
 
-from d2lutil.pages.sections import load_section
-from tests.book.reading import (
-    IMAGE,
-    MATH,
-    NOTEBOOKS,
-    code_cells,
-    prose,
-    read,
-    svg_texts,
-    without_code,
-)
+from d2lutil.pages.sections import NOTEBOOKS, code_cells, load_section
+from tests.book.reading import IMAGE, MATH, prose, read, svg_texts, without_code
 
 # The networks by the names that the prose uses: section, how it builds them, and the
 # sizes of images at which shapes are stated.
@@ -42,7 +34,7 @@ NETWORKS: dict[str, tuple[str, Callable, list[int]]] = {
     "DenseNet": ("12-densenet", lambda s: [s.net], [96, 48]),
 }
 SHAPE = re.compile(r"\((\d+(?:, \d+)+),?\)|(\d+×\d+×\d+)(?! =)")
-LIST = r"\d+(?:(?:、| 和 | 或 )\d+)*"
+LIST = r"\d+(?:(?:、| (?:和|或|变成|变为|增到|减到|增加到|减少到) )\d+)*"
 CHANNELS = re.compile(
     rf"({LIST}) 个(?:输入|输出)?通道|通道(?:数|总数)[^，。；\d$]{{0,9}}({LIST})(?! 倍)"
 )
@@ -181,18 +173,84 @@ def unknown_in_formula(formula: str, known: Facts) -> Iterator[str]:
         if not known.has_shape((int(c), int(edge), int(edge))):
             yield f"shape ({c}, {edge}, {edge})"
     for pair in DENSE_PARAMETERS.findall(formula):
-        if tuple(map(int, pair)) not in known.channels:
-            yield f"a dense layer of {formula}"
+        sizes = tuple(map(int, pair))
+        if sizes not in known.channels:
+            yield f"a dense layer of {sizes}"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_section_states_what_its_network_has(name):
     notebook = read(NOTEBOOKS / f"{NETWORKS[name][0]}.ipynb")
+    in_cells = cell_facts(notebook)
     found = set()
     for paragraph in paragraphs(notebook):
-        known = cell_facts(notebook)
+        known = Facts()
+        known.update(in_cells)
         for network in NETWORKS:
             if network == name or network in paragraph:
                 known.update(facts(network))
         found |= set(unknown(paragraph, known))
     assert found == ELSEWHERE.get(name, set())
+
+
+# Each rule finds what it looks for, by a network with these facts.
+
+KNOWN = Facts(
+    shapes={(6, 24, 24), (16, 4, 4), (120,)},
+    windows={(5, 5)},
+    edges={(28, 24), (24, 12)},
+    channels={(1, 6), (6, 16), (256, 120)},
+    paths=[(Counter([64, 128, 32, 32]), 256)],
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "输出的形状是 (6, 24, 24)，也就是 6×24×24",
+        "4×4×3 = 48 个数",
+        "有 6 个输出通道，通道数从 6 变成 16",
+        r"$5\times 5$ 的卷积层和 5×5 窗口",
+        r"$\lfloor(28-5)/1\rfloor+1=24$",
+        r"$28\to 24\to 12$",
+        r"$1\to 6\to 16$",
+        "$64+128+32+32=256$",
+        "$6+120=256$",
+        r"$16\times 4\times 4=256$",
+        r"$256\times 120+120=30840$",
+    ],
+)
+def test_what_the_network_has_passes(text):
+    assert not list(unknown(text, KNOWN))
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        ("形状是 (6, 24, 25)", "shape 6, 24, 25"),
+        ("形状是 6×25×24", "shape 6×25×24"),
+        ("有 7 个输出通道", "7 channels"),
+        ("有 6 和 7 个通道", "7 channels"),
+        ("通道数从 6 变成 17", "17 channels"),
+        (r"$5\times 3$ 的卷积层", "5 x 3 window"),
+        ("3×3 最大池化层", "3 x 3 window"),
+        (r"$\lfloor(29-5)/1\rfloor+1=24$", "a layer from 29 to 24 pixels"),
+        (r"$\lfloor(28-5)/1\rfloor+1=25$", "a layer from 28 to 25 pixels"),
+        (r"$28\to 12$", r"layers 28\to 12"),
+        (r"$6\to 16\to 24$", r"layers 6\to 16\to 24"),
+        ("$64+128+32+16=240$", "paths 64+128+32+16=240"),
+        ("$64+128+32+32=257$", "paths 64+128+32+32=257"),
+        ("$16+121=256$", "channels 16+121=256"),
+        (r"$16\times 5\times 5=400$", "shape (16, 5, 5)"),
+        (r"$256\times 84+84=21588$", "a dense layer of (256, 84)"),
+    ],
+)
+def test_what_the_network_has_not_is_found(text, fault):
+    assert list(unknown(text, KNOWN)) == [fault]
+
+
+def test_figures_are_read_and_exercises_are_not():
+    text = "正文 `(1, 2)`\n\n![NiN 块](img/nin-block.svg)\n\n## 练习\n\n9 个通道"
+    read_texts = "\n".join(paragraphs(new_notebook(cells=[new_markdown_cell(text)])))
+    assert "正文" in read_texts and "1×1 卷积层" in read_texts
+    assert "(1, 2)" not in read_texts and "9 个通道" not in read_texts

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from d2lutil.pages.sections import NOTEBOOKS, code_cells
 from tests.book.reading import (
     FIGURES,
     IMAGE,
     MATH,
     PATHS,
     ROOT,
-    code_cells,
     name_of,
     prose,
     read,
@@ -90,31 +90,38 @@ def test_the_rules_let_good_text_pass(text):
     assert not deviations(without_markup(text))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+BAD = {
+    "a space between Chinese and Latin": [
         "用3 个窗口",
         "用 3个窗口",
         "窗口`f`",
         "窗口$n$的高",
         "占 55%的内存",
-        "论文[1]说",
         "见 [VGG](b.ipynb)一节",
-        "见 [池化层](a.ipynb)",
-        "高 和宽",
-        "高， 宽",
-        "高 ，宽",
-        "高,宽",
-        "窗口(2, 3)",
-        "高:宽",
-        "NiN, 网络",
-        '"网络"',
-        "用 ２ 个",
-        "用  2 个",
     ],
-)
-def test_the_rules_find_bad_text(text):
-    assert deviations(without_markup(text))
+    "a space between Chinese and a citation": ["论文[1] 说", "论文 [1]说"],
+    "no space between Chinese characters": ["高 和宽", "见 [池化层](a.ipynb)"],
+    "no space beside Chinese punctuation": ["高， 宽", "高 ，宽"],
+    "one space": ["用  2 个", "NiN  2"],
+    "Chinese punctuation after Chinese": ["高,宽", "窗口(2, 3)", "高:宽", "高."],
+    "Chinese punctuation before Chinese": ["NiN, 网络", "f(x)的值"],
+    "Chinese quotation marks": ['"网络"', "'网络'"],
+    "half-width letters and digits": ["用 ２ 个", "Ａ 和 Ｂ", "ａ"],
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_finds_bad_text(rule):
+    for text in BAD[rule]:
+        found = deviations(without_markup(text))
+        assert [d for d in found if d.startswith(f"{rule}: ")], text
+
+
+def test_prose_comments_and_labels_are_read():
+    nin = text_of(NOTEBOOKS / "08-nin.ipynb")
+    assert "网络中的网络（NiN）" in nin and "标签类别数是 10。" in nin
+    assert "NiN 块" in text_of(NOTEBOOKS / "img" / "nin-block.svg")
+    assert "两条命令" in text_of(ROOT / "README.zh-CN.md")
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)

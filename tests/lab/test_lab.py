@@ -2,24 +2,34 @@
 
 Chromium opens every section in JupyterLab, in Chinese, and runs one section of each
 kind to the end.  The book is a copy and the home folder is new: nothing is trusted,
-installed or set up, and nothing of the reader's is changed.
+installed or set up, and nothing of the reader's is changed.  What opens are working
+copies; tests/package/test_working_copies.py says what becomes of them.
 """
 
+import json
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import nbformat
 import pytest
+from jupyter_server.auth.security import set_password
 from nbformat import NotebookNode
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -39,6 +49,7 @@ CHROMIUM_ARGUMENTS = [
     "--window-size=1400,1000",
 ]
 CELLS = ".jp-NotebookPanel .jp-Notebook .jp-Cell"
+ADDRESS = re.compile(r"https?://127\.0\.0\.1:(?P<port>\d+)(?=/lab)")
 # As tqdm writes it: 40%|████      | 2/5 [00:03<00:04,  1.5s/batch, loss=2.3]
 TIME_LEFT = re.compile(r"\d+%.*\[\d\d:\d\d<\d\d:\d\d")
 # Notes the progress bars that cells show, each for a moment only.
@@ -52,33 +63,67 @@ new MutationObserver(() => {
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start JupyterLab as `make lab` does, on a copy of the book; give its address."""
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the book; its kernels use the package that is installed."""
     folder = tmp_path_factory.mktemp("book")
-    for name in ("notebooks", "lab"):
-        shutil.copytree(ROOT / name, folder / name)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "log"
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}"),
-            f"--config={folder / 'lab' / 'jupyter_lab_config.py'}",
-            "--IdentityProvider.token=",
-            "--LabApp.expose_app_in_browser=True",
-        ],
-        cwd=folder,
-        env=os.environ
-        | {"HOME": str(folder), "D2LUTIL_SCALE": "smoke", "OMP_NUM_THREADS": "1"},
-        stderr=log.open("w"),
+    for name in ("notebooks", "lab", "d2lutil"):
+        without = shutil.ignore_patterns("data", "__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(ROOT / name, folder / name, ignore=without)
+    shutil.copy(ROOT / ".gitignore", folder)
+    for command in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+def changed_files(book: Path) -> list[str]:
+    """Return what git says about the files that are not as they were cloned."""
+    status = subprocess.check_output(
+        ["git", "status", "--porcelain"], cwd=book, text=True
     )
-    while "is running at" not in log.read_text():
-        assert server.poll() is None, log.read_text()
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait()
+    return [line for line in status.splitlines() if not line.startswith("A  ")]
+
+
+def answers(address: re.Match) -> bool:
+    """Tell whether a server is there: its log names the address a little earlier."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", int(address["port"]))) == 0
+
+
+@contextmanager
+def jupyterlab(book: Path, home: Path, *arguments: str) -> Iterator[str]:
+    """Start JupyterLab as `make lab` does; lend its address."""
+    log = home / "log"
+    variables = {"HOME": str(home), "D2LUTIL_SCALE": "smoke", "OMP_NUM_THREADS": "1"}
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "lab.start"),
+                *("--no-browser", "--port=0", *arguments),
+            ],
+            cwd=book,
+            env=os.environ | variables,
+            stderr=file,
+        )
+    try:
+        while not (address := ADDRESS.search(log.read_text())) or not answers(address):
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield address[0]
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:  # With a request at hand it may never end.
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def address(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab that lets tests in without a token."""
+    home = tmp_path_factory.mktemp("home")
+    arguments = ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+    with jupyterlab(book, home, *arguments) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +159,7 @@ def stored(name: str) -> NotebookNode:
 
 def open_notebook(browser: webdriver.Chrome, address: str, name: str) -> None:
     """Open a notebook in a fresh JupyterLab and wait until all of it is rendered."""
-    browser.get(f"{address}/lab/tree/notebooks/{name}.ipynb?reset")
+    browser.get(f"{address}/lab/tree/{name}.ipynb?reset")
     wait_for_notebook(browser, name)
 
 
@@ -151,8 +196,102 @@ def assert_nothing_is_asked(browser: webdriver.Chrome) -> None:
 def test_book_opens_on_its_index_in_chinese(browser, address):
     browser.get(address)
     wait_for_notebook(browser, "index")
+    assert browser.current_url == f"{address}/lab/tree/index.ipynb"
     assert texts(browser, ".lm-MenuBar-itemLabel")[:3] == ["文件", "编辑", "查看"]
+    files = texts(browser, ".jp-DirListing-itemText")
+    assert set(files) == {"img", "solutions", *(f"{name}.ipynb" for name in NOTEBOOKS)}
     assert_nothing_is_asked(browser)
+
+
+def current_path(browser: webdriver.Chrome) -> str:
+    """Return the path of the notebook that is in front."""
+    return page(browser, "jupyterapp.shell.currentWidget.context?.path")
+
+
+def follow(browser: webdriver.Chrome, target: str) -> None:
+    """Click the first link to a notebook; wait until that one is in front."""
+    link = f".jp-NotebookPanel:not(.lm-mod-hidden) a[href*='/files/{target}?']"
+    links = WebDriverWait(browser, OPENING).until(
+        lambda _: browser.find_elements(By.CSS_SELECTOR, link), f"no link to {target}"
+    )
+    # By the mouse it could meet the tool bar of a cell that is still moving.
+    browser.execute_script("arguments[0].click()", links[0])
+    WebDriverWait(browser, OPENING).until(
+        lambda _: current_path(browser) == target, f"{target} does not open"
+    )
+
+
+def test_links_lead_from_copy_to_copy(browser, address):
+    open_notebook(browser, address, "index")
+    for target in ("08-nin.ipynb", "solutions/08-nin.ipynb", "index.ipynb"):
+        follow(browser, target)
+        assert_nothing_is_asked(browser)
+
+
+def save_changed(browser: webdriver.Chrome, source: str) -> None:
+    """Write something into the first cell of the notebook in front, and save it."""
+    cell = "jupyterapp.shell.currentWidget.content.widgets[0].model.sharedModel"
+    browser.execute_script(f"{cell}.setSource({json.dumps(source)})")
+    browser.execute_script(
+        "return jupyterapp.shell.currentWidget.context.save().then(() => null)"
+    )
+
+
+def test_change_stays_in_the_copy_and_the_original_comes_back(browser, address, book):
+    original, copy = book / "notebooks" / "08-nin.ipynb", book / "work" / "08-nin.ipynb"
+    open_notebook(browser, address, "08-nin")
+    save_changed(browser, "# Mine")
+    assert nbformat.read(copy, as_version=4).cells[0].source == "# Mine"
+    assert changed_files(book) == []
+
+    restore = [sys.executable, "-m", "lab.restore", "08-nin"]
+    said = subprocess.check_output(restore, cwd=book, text=True)
+    kept = re.search(r"08-nin\.mine-[\d-]+\.ipynb", said)[0]
+    assert nbformat.read(copy.with_name(kept), as_version=4).cells[0].source == "# Mine"
+    assert copy.read_bytes() == original.read_bytes()
+
+    # What the index tells readers to do: 文件 → 从磁盘重新加载 Notebook.
+    browser.execute_script("jupyterapp.commands.execute('docmanager:reload')")
+    WebDriverWait(browser, OPENING).until(
+        lambda _: "网络中的网络" in texts(browser, CELLS)[0],
+        "the original is not shown again",
+    )
+    assert_nothing_is_asked(browser)
+    copy.with_name(kept).unlink()
+
+
+def open_menu(browser: webdriver.Chrome, *path: str) -> list[str]:
+    """Click through the entries of a menu; return all entries that show then."""
+    for entry in path:
+        label = f"//*[contains(@class, 'itemLabel')][.='{entry}']"
+        WebDriverWait(browser, OPENING).until(
+            lambda _, label=label: browser.find_elements(By.XPATH, label),
+            f"no menu has {entry}",
+        )[0].click()
+    return texts(browser, ".lm-Menu-itemLabel")
+
+
+def test_menus_have_the_entries_that_the_index_names(browser, address):
+    prose = stored("index").cells[0].source
+    named = [name.split(" → ") for name in re.findall("“([^”]+ → [^”]+)”", prose)]
+    assert len(named) >= 4
+    for *path, entry in named:
+        open_notebook(browser, address, "08-nin")
+        assert entry in open_menu(browser, *path)
+
+
+def test_terminal_opens_where_make_works(browser, address, book, tmp_path):
+    open_notebook(browser, address, "index")
+    open_menu(browser, "文件", "新建", "终端")
+    shell = WebDriverWait(browser, OPENING).until(
+        lambda _: browser.find_elements(By.CSS_SELECTOR, ".xterm-helper-textarea")
+    )[0]
+    answer = tmp_path / "answer"
+    shell.send_keys(f"pwd > {answer}; exit\n")
+    WebDriverWait(browser, OPENING).until(
+        lambda _: answer.exists() and answer.read_text(), "the terminal does nothing"
+    )
+    assert answer.read_text() == f"{book}\n"
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -208,3 +347,64 @@ def test_training_shows_the_time_left_and_then_the_learning_curve(browser, addre
         ").length",
     )
     assert curves == 1
+
+
+# The user's own settings of Jupyter.
+
+
+def set_up(home: Path, settings: dict[str, object]) -> None:
+    """Write the settings of a server into a user's home folder."""
+    (home / ".jupyter").mkdir()
+    file = home / ".jupyter" / "jupyter_server_config.json"
+    file.write_text(json.dumps(settings))
+
+
+def page_after_login(address: str, password: str) -> str:
+    """Return the address that one comes to by a password."""
+    cookies = CookieJar()
+    browser = build_opener(HTTPCookieProcessor(cookies))
+    browser.open(address)
+    (token,) = (cookie.value for cookie in cookies if cookie.name == "_xsrf")
+    form = urlencode({"_xsrf": token, "password": password})
+    return browser.open(f"{address}/login", form.encode()).url
+
+
+def test_users_password_is_asked_for(book, tmp_path):
+    set_up(tmp_path, {})
+    set_password("secret", str(tmp_path / ".jupyter" / "jupyter_server_config.json"))
+    with jupyterlab(book, tmp_path) as address:
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(f"{address}/api/contents")
+        with pytest.raises(HTTPError, match="401"):
+            page_after_login(address, "guess")
+        assert page_after_login(address, "secret").startswith(f"{address}/lab/tree/")
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not there")
+def test_users_certificate_is_used(book, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -nodes -newkey rsa:2048 -days 2 -subj /CN=localhost"
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *files], check=True, stderr=subprocess.DEVNULL)
+    set_up(tmp_path, {"ServerApp": {"certfile": str(certificate), "keyfile": str(key)}})
+    with jupyterlab(book, tmp_path) as address:
+        trusting = ssl.create_default_context(cafile=certificate)
+        trusting.check_hostname = False
+        assert address.startswith("https:")
+        assert urlopen(f"{address}/login", context=trusting).status == 200
+
+
+def test_copies_open_whatever_folder_the_user_has_set(book, tmp_path):
+    home = str(tmp_path)
+    set_up(
+        tmp_path,
+        {
+            "ServerApp": {"root_dir": home},
+            "FileContentsManager": {"root_dir": home, "preferred_dir": home},
+            "LabApp": {"default_url": "/lab/tree/log"},
+        },
+    )
+    with jupyterlab(book, tmp_path, "--IdentityProvider.token=") as address:
+        assert urlopen(address).url == f"{address}/lab/tree/index.ipynb"
+        with urlopen(f"{address}/api/contents/08-nin.ipynb?content=0") as answer:
+            assert json.load(answer)["name"] == "08-nin.ipynb"

@@ -1,0 +1,1 @@
+"""How readers and authors open the book in JupyterLab."""
