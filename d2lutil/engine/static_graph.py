@@ -30,6 +30,7 @@ OTHER_BATCH = "A batch of {actual} runs imperatively: the graph is for {expected
 
 _DATA = "data"
 _DTYPE = np.dtype("float32")
+_DTYPE_CODE = "0"  # as MXNet writes it
 
 # Dropout is not among them: it can be switched off.
 _MAY_DRAW = re.compile("random|sample_|shuffle|_npi_|RNN|Custom")
@@ -226,17 +227,9 @@ def _refuse_without_running(net: gluon.Block, X: nd.NDArray) -> None:
 
 def _initialize_deferred(net: gluon.Block, X: nd.NDArray) -> None:
     """Give parameters the values that the same first batch gives them without this."""
-    deferred = {p: p._deferred_init for p in net.collect_params().values()}
-    if not any(deferred.values()):
-        return
-    with Watch(net), autograd.pause(train_mode=autograd.is_training()):
-        net(X)
-
-    # In training mode, running statistics have seen the batch.
-    for parameter, arguments in deferred.items():
-        if arguments and not parameter._differentiable:
-            initializer, ctx, default, _ = arguments
-            parameter.initialize(initializer, ctx, default, force_reinit=True)
+    if any(p._deferred_init for p in net.collect_params().values()):
+        with Watch(net), autograd.pause(train_mode=autograd.is_training()):
+            net(X)
 
 
 def _trace(net: gluon.Block, X: nd.NDArray) -> tuple[Graph, bool]:
@@ -265,7 +258,7 @@ def _named_graph(y: nd.NDArray, names: dict[str, str]) -> Graph:
         if node["op"] != "null":
             node["name"] = f"{node['op'].lower()}{i}"
         elif node["name"] in names:
-            node["name"] = names[node["name"]]
+            node |= {"name": names[node["name"]], "attrs": {"__dtype__": _DTYPE_CODE}}
         else:
             raise CannotCompileError(
                 "its forward uses an array that is neither its input nor a parameter"
@@ -422,15 +415,18 @@ def _prediction(block: gluon.Block, X: nd.NDArray) -> nd.NDArray:
 def _outputs_and_gradients(
     block: gluon.Block, net: gluon.Block, X: nd.NDArray
 ) -> list[nd.NDArray]:
-    with autograd.record():
-        y = block(X)
-    y.backward(nd.cos(nd.arange(y.size, ctx=y.context)).reshape(y.shape))
-    gradients = [
-        parameter.grad(X.context).copy()
+    trained = [
+        parameter
         for parameter in net.collect_params().values()
         if parameter._data is not None and parameter.grad_req != "null"
     ]
-    return [y.copy(), *gradients]
+    for parameter in trained:
+        parameter.zero_grad()
+
+    with autograd.record():
+        y = block(X)
+    y.backward(nd.cos(nd.arange(y.size, ctx=y.context)).reshape(y.shape))
+    return [y.copy(), *(parameter.grad(X.context).copy() for parameter in trained)]
 
 
 @contextmanager

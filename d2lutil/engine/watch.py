@@ -90,13 +90,13 @@ class Watch:
         self.acts: list[str] = []
         self.sees_shape = False
         self._net = net
-        self._attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._attributes: list[tuple[gluon.Block, dict[str, Any]]] = []
         self._generators: dict[int, Callable[[], None]] = {}
 
     def __enter__(self) -> Self:
         """Start."""
         self._net.apply(
-            lambda block: self._attributes.append((vars(block), vars(block).copy()))
+            lambda block: self._attributes.append((block, vars(block).copy()))
         )
         sys.setprofile(self._on_event)
         return self
@@ -112,11 +112,10 @@ class Watch:
 
         for restore in self._generators.values():
             restore()
-        for attributes, before in self._attributes:
-            if not _same_objects(attributes, before):
+        for block, attributes in self._attributes:
+            if not _same_objects(vars(block), attributes):
                 self.acts.append(_CHANGES)
-                attributes.clear()
-                attributes.update(before)
+                block.__dict__ = attributes
 
     def _on_event(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":
