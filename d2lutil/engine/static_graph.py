@@ -263,6 +263,8 @@ def _named_graph(y: nd.NDArray, names: dict[str, str]) -> Graph:
             raise CannotCompileError(
                 "its forward uses an array that is neither its input nor a parameter"
             )
+    if not any(node["name"] == _DATA for node in graph["nodes"]):
+        raise CannotCompileError("its output does not depend on its input")
     return graph
 
 
@@ -332,23 +334,30 @@ def _takes_other_sizes(graph: Graph, net: gluon.Block, shape: Shape) -> bool:
     larger ones.
     """
     num_examples, *others = shape
+    symbol = _load(graph)
+    inputs = _input_shapes(symbol, net, (num_examples + 1, *others))
     with suppress(mx.MXNetError):
-        _shapes(_load(graph), net, (num_examples + 1, *others))
-        return num_examples > 1
+        _, (output,), _ = symbol.infer_shape_partial(**inputs)
+        return num_examples > 1 and output[:1] == (num_examples + 1,)
     return False
 
 
 def _shapes(symbol: mx.sym.Symbol, net: gluon.Block, shape: Shape) -> dict[str, Shape]:
     """Map the names of inputs and of operators with one output to their shapes."""
+    internals = symbol.get_internals()
+    _, shapes, _ = internals.infer_shape(**_input_shapes(symbol, net, shape))
+    names = (name.removesuffix("_output") for name in internals.list_outputs())
+    return dict(zip(names, shapes, strict=True))
+
+
+def _input_shapes(
+    symbol: mx.sym.Symbol, net: gluon.Block, shape: Shape
+) -> dict[str, Shape]:
     parameters = net.collect_params()
-    known = {
+    return {
         name: shape if name == _DATA else parameters[name].shape
         for name in symbol.list_inputs()
     }
-    internals = symbol.get_internals()
-    _, shapes, _ = internals.infer_shape(**known)
-    names = (name.removesuffix("_output") for name in internals.list_outputs())
-    return dict(zip(names, shapes, strict=True))
 
 
 def _static_block(
@@ -421,7 +430,9 @@ def _outputs_and_gradients(
         if parameter._data is not None and parameter.grad_req != "null"
     ]
     for parameter in trained:
-        parameter.zero_grad()
+        if parameter.grad_req == "add":
+            # Not `zero_grad`: it may set them to zero when they are already new.
+            parameter.grad(X.context)[:] = 0
 
     with autograd.record():
         y = block(X)

@@ -421,6 +421,17 @@ def test_shape_that_the_forward_reads_is_compiled_for_whole_batches(both_ways):
     trainings.assert_same()
 
 
+def test_literal_shape_is_compiled_for_whole_batches(compiling, capsys):
+    net = initialized(Changed(lambda X: nd.reshape(X, (8, 256))))
+    X, _ = batches()[0]
+    running = static_graph.compiled_if_asked(net, X)
+    np.testing.assert_allclose(running(X).asnumpy(), net(X).asnumpy(), rtol=1e-5)
+    assert not capsys.readouterr().out
+    # (MXNet itself reads beyond the end of a smaller batch.)
+    running(nd.concat(X, X[:1], dim=0))
+    assert "A batch of 9 × " in capsys.readouterr().out
+
+
 def scaled_if_large(X):
     return X if len(X) < 6 else X * 2
 
@@ -602,6 +613,13 @@ class OwnStatistic(Changed):
         return super().forward(X)
 
 
+class NoInput(OwnStatistic):
+    """Returns its parameter."""
+
+    def forward(self, X):
+        return self.ones.data()
+
+
 def test_profiler_goes_on(compiling, capsys):
     net = initialized(nn.Dense(10))
     X = batches()[0][0]
@@ -679,6 +697,7 @@ REFUSED = {
         lambda: Changed(lambda X: nd.Dropout(X, mode="always")),
         "Dropout may draw random numbers",
     ),
+    "no input": (NoInput, "does not depend on its input"),
     "seed": (lambda: Changed(lambda X: mx.random.seed(3) or X), "sets the seed"),
     "random number": (
         lambda: Changed(lambda X: X * np.random.rand()),
