@@ -32,7 +32,10 @@ _DATA = "data"
 _DTYPE = np.dtype("float32")
 _DTYPE_CODE = "0"  # as MXNet writes it
 
-# Dropout is not among them: it can be switched off.
+_IGNORES_INPUT = "its output does not depend on its input"
+
+# Operators that draw random numbers, at least with such an argument. Dropout is not
+# among them: it can be switched off.
 _MAY_DRAW = re.compile("random|sample_|shuffle|_npi_|RNN|Custom")
 _MAY_DRAW_WITH = {"always", "rrelu"}
 
@@ -130,34 +133,34 @@ def compile_network(
     """Compile a network into a graph that shares its parameters.
 
     The network runs once on `X`, in prediction mode, while autograd records it and a
-    `Watch` observes what its Python code does besides. The recorded graph runs on
-    batches of the type and the shape of `X`; of any number of examples if `X` has
-    more than one and the forward did not read the shape of an array.
+    `Watch` observes what its Python code does besides. The recorded graph serves
+    batches of the type and the shape of `X`, of any number of examples where that
+    cannot matter: `X` has more than one, and the forward read no shape of an array.
 
-    Certain is:
+    What is certain:
 
-    * A forward that reads numbers from arrays, draws random numbers from Python or
-      NumPy, asks for training mode, prints, changes attributes of a block, or uses an
-      array that is neither its input nor a parameter, is refused.
-    * The graph was compared with the network, its predictions for all of `X` as well
-      as outputs and gradients in training mode, and ran repeatedly, with other numbers
-      of examples in between. If there is dropout, it is off meanwhile, and training is
-      compared with the operators that were recorded. In bfloat16 the graph is only
-      seen to run.
-    * Parameters, running statistics, accumulated gradients (`grad_req="add"`) and the
-      random numbers of Python, NumPy and MXNet are as before, so that a run goes on as
-      one that is not compiled, also if the network is refused. With dropout it draws
-      the numbers in the order of the graph, which is the forward's unless branches
-      in parallel drop out.
+    * A forward is refused if it reads numbers from arrays or fills arrays with them,
+      draws random numbers from Python or NumPy or by an operator other than dropout,
+      asks for training mode or changes it, prints, changes attributes of a block, or
+      uses an array that is neither its input nor a parameter.
+    * The graph was compared with the network: predictions, and outputs and gradients
+      in training mode, for all of `X` and, if it serves others, for few examples before
+      and after. Dropout is off meanwhile, so that training is then compared with the
+      operators as they were recorded. In bfloat16 the graph is only seen to run.
+    * Parameters, running statistics, accumulated gradients (`grad_req="add"`), the
+      attributes of blocks and all random numbers are as before. So a training goes on
+      as one that is not compiled, exactly if the network is refused, and but for
+      rounding if not; dropout draws the same numbers, in another order if it is in
+      parallel branches.
 
-    There is one exception: parameters whose shape was not known get their values from
-    one more forward, in the mode of the caller. In training mode dropout draws from
-    MXNet's random numbers there, so that the initial values are those of a run that is
-    not compiled, and all later random numbers depend on the seed, but are others.
+    One exception: parameters of unknown shape get their values from one more forward
+    in the mode of the caller. In training mode, dropout draws there too, so that the
+    initial values are those of a run that is not compiled, while the numbers after
+    them are others; they depend on the seed all the same.
 
-    Not noticed is a forward that depends on what changes elsewhere, as the clock, a
-    list, a global variable, another thread or an attribute that the user sets later;
-    a hook that is registered later is not called.
+    What is not noticed: a forward that depends on what changes elsewhere, such as the
+    clock, a list, a global variable, another thread, or an attribute that is set later;
+    a hook that is registered later; lists and files that the one more forward writes.
 
     Args:
         net: Network of one input and one output, initialised on the device of `X`.
@@ -253,7 +256,11 @@ def _trace(net: gluon.Block, X: nd.NDArray) -> tuple[Graph, bool]:
 
 def _named_graph(y: nd.NDArray, names: dict[str, str]) -> Graph:
     """Return the recorded graph of an output, with parameters named as they are."""
-    graph = json.loads(autograd.get_symbol(y).tojson())
+    try:
+        graph = json.loads(autograd.get_symbol(y).tojson())
+    except mx.MXNetError as error:
+        raise CannotCompileError(_IGNORES_INPUT) from error
+
     for i, node in enumerate(graph["nodes"]):
         if node["op"] != "null":
             node["name"] = f"{node['op'].lower()}{i}"
@@ -264,17 +271,19 @@ def _named_graph(y: nd.NDArray, names: dict[str, str]) -> Graph:
                 "its forward uses an array that is neither its input nor a parameter"
             )
     if not any(node["name"] == _DATA for node in graph["nodes"]):
-        raise CannotCompileError("its output does not depend on its input")
+        raise CannotCompileError(_IGNORES_INPUT)
     return graph
 
 
 def _names(net: gluon.Block, ctx: mx.Context) -> dict[str, str]:
     """Map the names that autograd gave to the parameters' arrays to their own."""
-    return {
-        _name(parameter.data(ctx)): name
-        for name, parameter in net.collect_params().items()
-        if parameter._data is not None
-    }
+    names = {}
+    for name, parameter in net.collect_params().items():
+        # A frozen one that the forward did not use has no name.
+        with suppress(mx.MXNetError):
+            if parameter._data is not None:
+                names[_name(parameter.data(ctx))] = name
+    return names
 
 
 def _name(array: nd.NDArray) -> str:

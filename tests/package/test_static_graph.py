@@ -369,6 +369,14 @@ def test_frozen_parameters_stay(compiling, capsys):
     assert "imperatively" not in capsys.readouterr().out
 
 
+def test_frozen_parameter_that_is_not_used_stays(compiling, capsys):
+    net = Changed(lambda X: X)
+    net.unused = nn.Dense(1, in_units=1)
+    net.unused.collect_params().setattr("grad_req", "null")
+    trained(initialized(net))
+    assert "imperatively" not in capsys.readouterr().out
+
+
 def test_several_devices_train_imperatively(compiling, capsys):
     devices = [mx.cpu(0), mx.cpu(1)]
     net = initialized(without_dropout(), devices)
