@@ -4,6 +4,31 @@
 one graph that plans its memory once; `D2LUTIL_DTYPE=bfloat16` lets that graph compute
 its convolutions and dense layers in bfloat16. It may change the speed, never what a
 network computes: what is not certain runs imperatively, and a line says why.
+
+What is certain:
+
+* A forward is refused if it reads numbers from arrays or fills arrays with them, draws
+  random numbers from Python or NumPy or by an operator other than dropout, asks for
+  training mode or changes it, prints, changes attributes of a block, or uses an array
+  that is neither its input nor a parameter.
+* The graph was compared with the network: predictions, and outputs and gradients in
+  training mode, for all of a batch and, if it serves others, for few examples before
+  and after. Dropout is off meanwhile, so that training is then compared with the
+  operators as they were recorded. In bfloat16 the graph is only seen to run.
+* Parameters, running statistics, accumulated gradients (`grad_req="add"`), attributes
+  of blocks and all random numbers are as before. So a training goes on as one that is
+  not compiled, exactly if the network is refused, and but for rounding if not. Dropout
+  drops the same units, unless it is in parallel branches: they may draw in another
+  order, which depends on the seed alone.
+
+One exception: parameters of unknown shape get their values from one more forward in
+the mode of the caller. In training mode, dropout draws there too, so that the initial
+values are those of a run that is not compiled, while the random numbers after them are
+others; they depend on the seed all the same.
+
+What is not noticed: a forward that depends on what changes elsewhere, such as the
+clock, a list, a global variable, another thread, or an attribute that is set later; a
+hook that is registered later; lists and files that the one more forward writes.
 """
 
 import copy
@@ -52,7 +77,7 @@ def compiled_if_asked(net: gluon.Block, X: nd.NDArray) -> Network:
     """Return what runs in place of the network: itself, unless the user opted in.
 
     A network that cannot be compiled with certainty runs as it is; one printed
-    sentence says why. See `compile_network` for what is certain.
+    sentence says why.
 
     Args:
         net: Network, initialised on the device of `X`.
@@ -68,6 +93,7 @@ def compiled_if_asked(net: gluon.Block, X: nd.NDArray) -> Network:
         print(USES_FLOAT32)
         dtype = "float32"
 
+    nd.waitall()  # An earlier error is not taken for one of the graph.
     try:
         return compile_network(net, X, dtype)
     except CannotCompileError as error:
@@ -133,34 +159,10 @@ def compile_network(
     """Compile a network into a graph that shares its parameters.
 
     The network runs once on `X`, in prediction mode, while autograd records it and a
-    `Watch` observes what its Python code does besides. The recorded graph serves
-    batches of the type and the shape of `X`, of any number of examples where that
-    cannot matter: `X` has more than one, and the forward read no shape of an array.
-
-    What is certain:
-
-    * A forward is refused if it reads numbers from arrays or fills arrays with them,
-      draws random numbers from Python or NumPy or by an operator other than dropout,
-      asks for training mode or changes it, prints, changes attributes of a block, or
-      uses an array that is neither its input nor a parameter.
-    * The graph was compared with the network: predictions, and outputs and gradients
-      in training mode, for all of `X` and, if it serves others, for few examples before
-      and after. Dropout is off meanwhile, so that training is then compared with the
-      operators as they were recorded. In bfloat16 the graph is only seen to run.
-    * Parameters, running statistics, accumulated gradients (`grad_req="add"`), the
-      attributes of blocks and all random numbers are as before. So a training goes on
-      as one that is not compiled, exactly if the network is refused, and but for
-      rounding if not; dropout draws the same numbers, in another order if it is in
-      parallel branches.
-
-    One exception: parameters of unknown shape get their values from one more forward
-    in the mode of the caller. In training mode, dropout draws there too, so that the
-    initial values are those of a run that is not compiled, while the numbers after
-    them are others; they depend on the seed all the same.
-
-    What is not noticed: a forward that depends on what changes elsewhere, such as the
-    clock, a list, a global variable, another thread, or an attribute that is set later;
-    a hook that is registered later; lists and files that the one more forward writes.
+    `Watch` observes it. The recorded graph serves batches of the type and the shape of
+    `X`, of any number of examples where that cannot matter: `X` has more than one, and
+    the forward read no shape of an array. The docstring of this module says what is
+    certain.
 
     Args:
         net: Network of one input and one output, initialised on the device of `X`.

@@ -749,6 +749,12 @@ def test_graph_that_mxnet_cannot_run_is_refused(monkeypatch, compiling, capsys):
     assert "MXNet cannot run its graph" in capsys.readouterr().out
 
 
+def test_earlier_error_is_raised(compiling):
+    X = nd.linalg.potrf(-nd.eye(3))  # fails in the background
+    with pytest.raises(mx.MXNetError, match="positive"):
+        static_graph.compiled_if_asked(initialized(nn.Dense(10)), X)
+
+
 def test_refused_network_trains(compiling, capsys):
     history = trained(initialized(REFUSED["branch on mode"][0]()))
     assert len(history.loss) == 2
