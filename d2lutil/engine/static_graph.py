@@ -160,9 +160,7 @@ def compile_network(
 
     The network runs once on `X`, in prediction mode, while autograd records it and a
     `Watch` observes it. The recorded graph serves batches of the type and the shape of
-    `X`, of any number of examples where that cannot matter: `X` has more than one, and
-    the forward read no shape of an array. The docstring of this module says what is
-    certain.
+    `X`, of any number of examples if `X` has more than one and no shape was read.
 
     Args:
         net: Network of one input and one output, initialised on the device of `X`.
@@ -177,10 +175,7 @@ def compile_network(
     Example:
         >>> net = gluon.nn.Dense(3)
         >>> net.initialize()
-        >>> X = nd.ones((8, 5))
-        >>> compiled = compile_network(net, X)
-        >>> compiled(X).shape
-        (8, 3)
+        >>> compiled = compile_network(net, nd.ones((8, 5)))
         >>> compiled(nd.ones((2, 5))).shape
         (2, 3)
     """
