@@ -23,7 +23,11 @@ from nbformat import NotebookNode
 from d2lutil import settings
 from d2lutil.device import processor_name
 from d2lutil.engine.checkpoint import IS_DAMAGED
-from d2lutil.engine.static_graph import RUNS_IMPERATIVELY, USES_FLOAT32
+from d2lutil.engine.static_graph import (
+    OTHER_BATCH,
+    RUNS_IMPERATIVELY,
+    USES_FLOAT32,
+)
 from d2lutil.history import History
 from d2lutil.pages import sections
 from d2lutil.pages.sections import Cell
@@ -44,7 +48,7 @@ RECORDED = [
 ]
 
 # What training prints because of how it is run, in a recording only.
-NOTES = [RUNS_IMPERATIVELY, USES_FLOAT32, IS_DAMAGED]
+NOTES = [RUNS_IMPERATIVELY, USES_FLOAT32, OTHER_BATCH, IS_DAMAGED]
 
 RECORDED_LINE = (
     "recorded on {date}: {processor}, {threads}, {dtypes}, {seconds:.0f} sec in total\n"

@@ -32,6 +32,10 @@ OPTIONS = run.Options(
 BFLOAT16 = dataclasses.replace(OPTIONS, compiles=True, dtype="bfloat16")
 IMPERATIVE = "The network runs imperatively, not compiled: it has a hook.\n"
 NO_BFLOAT16 = "This processor has no bfloat16 instructions; float32 is used.\n"
+OTHER_BATCH = (
+    "A batch of 96 × 1 × 28 × 28 in float32 runs imperatively: "
+    "the graph is for 256 × 1 × 28 × 28 in float32.\n"
+)
 TRAINING = """\
 import mxnet as mx
 import numpy as np
@@ -109,7 +113,10 @@ def test_line_follows_the_last_output():
 
 
 def test_notes_of_the_compiler_and_of_checkpoints_are_dropped():
-    notes = f"{IMPERATIVE}{NO_BFLOAT16}Checkpoint 12 is damaged and not used.\n"
+    notes = (
+        f"{IMPERATIVE}{NO_BFLOAT16}{OTHER_BATCH}"
+        "Checkpoint 12 is damaged and not used.\n"
+    )
     notebook = new_notebook(cells=[training_cell(notes + EPOCHS), training_cell(notes)])
     figure = new_output("display_data", data={"text/plain": "<Figure>"})
     notebook.cells[1].outputs.append(figure)
