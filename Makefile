@@ -3,7 +3,8 @@
 # a browser, an installation or hours has targets of its own: test-lab test-site
 # test-setup test-lesson. make html builds the reading edition in _build/html.
 # make execute NB=08-nin stores a notebook's outputs; make record does so at scale full,
-# for hours, and goes on where it was stopped (without NB: sections 05 to 12).
+# for hours, and goes on where it was stopped (without NB: sections 05 to 12); make history
+# stores only what a training at scale lesson measured.
 # make bench compares the speed of training, make profile and make convergence look into
 # it: benchmarks/README.md. GPU=1 takes MXNet's build for a GPU, until GPU=0.
 #
@@ -21,7 +22,7 @@ PYTHON := $(RUN) .venv
 PLAIN := env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA
 
 .PHONY: lab edit restore test test-lesson test-lab test-site test-setup html bench \
-	profile convergence lint execute record clean browser
+	profile convergence lint execute record history clean browser
 
 lab:
 	$(PYTHON) -m lab.start $(ARGS)
@@ -77,8 +78,13 @@ convergence:
 execute:
 	$(PYTHON) -m recording.run $(NB)
 
+# SEED=1, CHECKPOINTS=folder and CELLS="id …" are further settings: recording/run.py.
 record:
-	$(PYTHON) -m recording.run --record $(NB)
+	$(PYTHON) -m recording.run --record $(NB) $(if $(SEED),--seed $(SEED)) \
+		$(if $(CHECKPOINTS),--checkpoints "$(CHECKPOINTS)") $(if $(CELLS),--cells $(CELLS))
+
+history:
+	$(PYTHON) -m recording.run --history $(NB)
 
 lint:
 	$(PYTHON) -m ruff check

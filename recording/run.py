@@ -4,6 +4,11 @@ A recording is the book's run: scale full, which takes hours on a processor. It 
 while it runs (see d2lutil/engine/checkpoint.py), so that the same command goes on where
 it was stopped. Outputs are stored when the whole notebook was executed without an
 error.
+
+What was saved can stay for later, in a folder that may lie outside the book: from it,
+the trainings need not be repeated when a cell was added to a notebook, and only that
+cell's output is stored (`make record NB=08-nin CHECKPOINTS=… CELLS=…`). `make history`
+stores no output, only what a training at scale lesson measured.
 """
 
 import argparse
@@ -11,7 +16,8 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +37,7 @@ from d2lutil.engine.static_graph import (
 from d2lutil.history import History
 from d2lutil.pages import sections
 from d2lutil.pages.sections import Cell
-from d2lutil.settings import FULL, SMOKE, run_scale
+from d2lutil.settings import FULL, LESSON, SMOKE, run_scale
 
 CHECKPOINTS = Path(__file__).parents[1] / ".checkpoints"
 
@@ -59,6 +65,17 @@ class RecordingError(Exception):
     """The reason why nothing is stored."""
 
 
+SEED_CELL = """\
+import random
+import d2lutil
+import mxnet
+import numpy
+
+random.seed({seed})
+mxnet.random.seed({seed})
+numpy.random.seed({seed})"""
+
+
 @dataclass(frozen=True)
 class Options:
     """How a recording is made, as far as the command can choose.
@@ -68,12 +85,14 @@ class Options:
         dtype: Type that these compute in, float32 or bfloat16.
         num_threads: Number of threads that MXNet computes with.
         checkpoint: Folder for the trainings of the notebook.
+        seed: Seed of all random numbers; None leaves them to the notebook.
     """
 
     compiles: bool
     dtype: str
     num_threads: int
     checkpoint: Path
+    seed: int | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables that tell a kernel so."""
@@ -86,13 +105,16 @@ class Options:
         }
 
 
-def execute(path: Path, environment: Mapping[str, str] = {}) -> NotebookNode:
+def execute(
+    path: Path, environment: Mapping[str, str] = {}, seed: int | None = None
+) -> NotebookNode:
     """Return the notebook, executed from a fresh kernel.
 
     Args:
         path: Notebook.
         environment: Variables that are set for the kernel, besides those of this
             process.
+        seed: Seed of all random numbers; None leaves them to the notebook.
 
     Raises:
         RecordingError: A cell failed, or the notebook could not be stored afterwards.
@@ -111,18 +133,42 @@ def execute(path: Path, environment: Mapping[str, str] = {}) -> NotebookNode:
         resources={"metadata": {"path": path.parent}},
     )
     try:
-        return client.execute(env={**os.environ, **environment})
+        with _seeded(notebook, seed):
+            return client.execute(env={**os.environ, **environment})
     except (CellExecutionError, DeadKernelError) as error:
         raise RecordingError(f"{path.name} is not stored: {error}") from error
 
 
-def note_history(notebook: NotebookNode, scale: str) -> None:
+@contextmanager
+def _seeded(notebook: NotebookNode, seed: int | None) -> Iterator[None]:
+    """Let a cell that sets the seed go before the others, while they are executed."""
+    if seed is None:
+        yield
+        return
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(SEED_CELL.format(seed=seed)))
+    try:
+        yield
+    finally:
+        del notebook.cells[0]
+        for cell in sections.code_cells(notebook):
+            if cell["execution_count"]:
+                cell["execution_count"] -= 1
+
+
+def note_history(
+    notebook: NotebookNode, scale: str, executed: NotebookNode | None = None
+) -> None:
     """Note in the metadata what the last training of the book's own cells printed.
+
+    Args:
+        notebook: Where it is noted.
+        scale: Scale of the training.
+        executed: The notebook that printed it, if it is another one.
 
     Raises:
         RecordingError: It diverged.
     """
-    cells = _training_cells(notebook)
+    cells = _training_cells(executed or notebook)
     if cells:
         history = _history(cells[-1])
         noted = notebook.metadata.setdefault("d2lutil", {})
@@ -182,17 +228,41 @@ def store(notebook: NotebookNode, path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def record(path: Path, options: Options) -> None:
+def record(path: Path, options: Options, cells: Collection[str] = ()) -> None:
     """Execute a notebook, saving its trainings as they go, and store its outputs.
 
+    Args:
+        path: Notebook.
+        options: How it is done.
+        cells: Ids of the added cells whose outputs are stored; none for all cells.
+
     Raises:
-        RecordingError: A cell failed, the notebook trains nothing, or its training
-            diverged.
+        RecordingError: A cell failed, the notebook trains nothing, its training
+            diverged, or an id is not that of an added cell.
     """
-    notebook = execute(path, options.environment())
+    if cells:
+        _check_ids(nbformat.read(path, as_version=4), cells)
+    notebook = execute(path, options.environment(), options.seed)
+    if cells:
+        store(_with_outputs_of(notebook, path, cells), path)
+        return
     add_line(notebook, options, _date(options.checkpoint))
     drop_notes(notebook)
     note_history(notebook, FULL.name)
+    store(notebook, path)
+
+
+def record_history(path: Path) -> None:
+    """Execute a notebook at scale lesson and store what its training measured only.
+
+    Raises:
+        RecordingError: A cell failed, or the notebook trains nothing.
+    """
+    executed = execute(path, {"D2LUTIL_SCALE": LESSON.name})
+    if not _training_cells(executed):
+        raise RecordingError(f"{path.name} trains no network.")
+    notebook = nbformat.read(path, as_version=4)
+    note_history(notebook, LESSON.name, executed)
     store(notebook, path)
 
 
@@ -201,30 +271,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help='such as "08-nin"')
     parser.add_argument("--record", action="store_true", help="at scale full")
+    parser.add_argument("--history", action="store_true", help="the lesson's, only")
+    parser.add_argument("--seed", type=int, help="of a recording")
+    parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
+    parser.add_argument("--cells", nargs="+", default=[], help="ids of added cells")
     arguments = parser.parse_args()
     if not arguments.record and not arguments.names:
         parser.error("Name a notebook: make execute NB=08-nin.")
     try:
         if arguments.record:
-            _record_all(arguments.names or RECORDED)
+            _record_all(arguments)
+        elif arguments.history:
+            for name in arguments.names:
+                record_history(_path(name))
         else:
             _execute_all(arguments.names)
     except (RecordingError, ValueError) as error:
         sys.exit(str(error))
 
 
-def _record_all(names: list[str]) -> None:
+def _record_all(arguments: argparse.Namespace) -> None:
     num_threads = settings.num_threads()
     assert num_threads, "importing d2lutil sets it"
-    for name in names:
+    seed = arguments.seed
+    for name in arguments.names or RECORDED:
+        folder = name if seed is None else f"{name}-seed-{seed}"
         options = Options(
             compiles=settings.compiles_networks(default="1"),
             dtype=settings.compute_dtype(),
             num_threads=num_threads,
-            checkpoint=CHECKPOINTS / name,
+            checkpoint=arguments.checkpoints.expanduser().absolute() / folder,
+            seed=seed,
         )
         print(f"Recording {name}.", flush=True)
-        record(_path(name), options)
+        record(_path(name), options, arguments.cells)
 
 
 def _execute_all(names: list[str]) -> None:
@@ -241,6 +321,27 @@ def _path(name: str) -> Path:
     if not path.exists():
         raise RecordingError(f"There is no notebook {name!r}.")
     return path
+
+
+def _check_ids(notebook: NotebookNode, ids: Collection[str]) -> None:
+    added = {c["id"] for c in sections.code_cells(notebook) if sections.is_added(c)}
+    if unknown := set(ids) - added:
+        raise RecordingError(
+            f"{min(unknown)} is not the id of a code cell with the tag extra; there "
+            f"are: {', '.join(sorted(added))}."
+        )
+
+
+def _with_outputs_of(
+    executed: NotebookNode, path: Path, ids: Collection[str]
+) -> NotebookNode:
+    """Return the stored notebook, with the outputs of some cells replaced."""
+    drop_notes(executed)
+    notebook = nbformat.read(path, as_version=4)
+    for old, new in zip(notebook.cells, executed.cells, strict=True):
+        if old.id in ids:
+            old.outputs, old.execution_count = new.outputs, new.execution_count
+    return notebook
 
 
 def _num_epochs(text: str) -> int:

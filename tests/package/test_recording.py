@@ -226,7 +226,9 @@ def test_all_notebooks_are_recorded_one_after_the_other(monkeypatch):
     recorded = []
     monkeypatch.setattr("sys.argv", ["run", "--record"])
     monkeypatch.setattr(
-        run, "record", lambda path, options: recorded.append((path.stem, options))
+        run,
+        "record",
+        lambda path, options, cells: recorded.append((path.stem, options)),
     )
     run.main()
     assert [name for name, _ in recorded] == run.RECORDED
@@ -285,6 +287,90 @@ def test_unknown_notebook_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.argv", ["run", "8-nin"])
     with pytest.raises(SystemExit, match="no notebook '8-nin'"):
         run.main()
+
+
+# Parts of a recording.
+
+DRAW = "import mxnet\nprint(mxnet.nd.random.uniform().asscalar())"
+
+
+def test_seed_goes_before_the_cells_and_is_not_stored(tmp_path):
+    path = write(tmp_path, DRAW)
+    drawn = {seed: text(run.execute(path, seed=seed)) for seed in (1, 2)}
+    again = run.execute(path, seed=1)
+    assert drawn[1] != drawn[2]
+    assert text(again) == drawn[1]
+    assert [cell.source for cell in again.cells] == [DRAW]
+    assert again.cells[0].execution_count == 1
+
+
+def test_only_the_history_of_the_lesson_is_stored(tmp_path, monkeypatch):
+    path = write(tmp_path, "gb.train()")
+    before = nbformat.read(path, as_version=4)
+    asked_for = {}
+
+    def execute(path, environment):
+        asked_for.update(environment)
+        return new_notebook(cells=[training_cell()])
+
+    monkeypatch.setattr(run, "execute", execute)
+    monkeypatch.setattr("sys.argv", ["run", "--history", "99-test"])
+    monkeypatch.setattr(sections, "path", lambda name: path)
+    run.main()
+    stored = nbformat.read(path, as_version=4)
+    assert asked_for == {"D2LUTIL_SCALE": "lesson"}
+    assert stored.cells == before.cells
+    assert stored.metadata.d2lutil.histories.lesson.test_acc == [0.162, 0.296]
+    assert stored.metadata.d2lutil.outputs == sections.outputs_digest(stored)
+
+
+def test_outputs_of_named_cells_only_are_stored_and_nothing_is_trained_again(tmp_path):
+    counter = tmp_path / "trained"
+    count = f"open({str(counter)!r}, 'a').write('x')"
+    slow = TRAINING.replace(
+        "data = [",
+        f"class Data(list):\n    def __iter__(self):\n"
+        f"        {count}\n        return super().__iter__()\ndata = Data([",
+    ).replace("nd.zeros(2))]", "nd.zeros(2))])")
+    path = write(tmp_path, slow, "1 + 1", "2 + 2")
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells[1:]:
+        cell.metadata["tags"] = ["extra"]
+    nbformat.write(notebook, path)
+    options = dataclasses.replace(OPTIONS, checkpoint=tmp_path / "kept")
+    run.record(path, options)
+    recorded, num_passes = nbformat.read(path, as_version=4), len(counter.read_text())
+
+    changed = nbformat.read(path, as_version=4)
+    changed.cells[1].source, changed.cells[2].source = "10 + 1", "20 + 2"
+    nbformat.write(changed, path)
+    run.record(path, options, cells=[changed.cells[2].id])
+    stored = nbformat.read(path, as_version=4)
+    assert stored.cells[0].outputs == recorded.cells[0].outputs
+    assert stored.cells[1].outputs == recorded.cells[1].outputs
+    assert stored.cells[2].outputs[0].data["text/plain"] == "22"
+    assert stored.metadata.d2lutil.outputs == sections.outputs_digest(stored)
+    # Only what compares the data was read: a batch of each, not the epochs.
+    assert len(counter.read_text()) - num_passes < num_passes
+
+
+def test_unknown_cell_is_an_error_before_anything_is_run(tmp_path, monkeypatch):
+    path = write(tmp_path, "1")
+    monkeypatch.setattr(run, "execute", None)
+    with pytest.raises(RecordingError, match="abc is not the id of a code cell with"):
+        run.record(path, OPTIONS, cells=["abc"])
+
+
+def test_checkpoints_and_seed_of_the_command_line_are_used(tmp_path, monkeypatch):
+    recorded = []
+    arguments = ["--record", "08-nin", "--seed", "3", "--checkpoints", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["run", *arguments])
+    monkeypatch.setattr(
+        run, "record", lambda path, options, cells: recorded.append(options)
+    )
+    run.main()
+    assert recorded[0].seed == 3
+    assert recorded[0].checkpoint == tmp_path / "08-nin-seed-3"
 
 
 # What nbval compares.
