@@ -10,7 +10,7 @@ import pytest
 import d2lutil as gb
 from benchmarks import measure_loss, measure_peak, profile, run, steps
 from d2lutil.engine import static_graph
-from tests.book.reading import NOTEBOOKS, code_cells, read
+from d2lutil.pages import sections
 
 
 @pytest.fixture
@@ -185,8 +185,8 @@ def test_stretches_go_on_where_the_last_one_ended(monkeypatch):
 
 @pytest.mark.parametrize("section", steps.TASKS)
 def test_tasks_have_the_settings_of_the_section(section):
-    notebook = read(NOTEBOOKS / f"{section}.ipynb")
-    source = "\n".join(cell.source for cell in code_cells(notebook))
+    cells = sections.code_cells(sections.read(section))
+    source = "\n".join(map(sections.source, cells))
     lr, batch_size = re.search(
         r"lr, num_epochs, batch_size, ctx = (\S+), \d+, (\d+)", source
     ).groups()
