@@ -16,6 +16,12 @@ class Residual(nn.Block):
             needed where `strides` or the number of channels changes it.
         strides: Strides of the first convolution, and of the 1 x 1 convolution.
         **kwargs: Passed on to `nn.Block`.
+
+    Example:
+        >>> block = Residual(6, use_1x1conv=True, strides=2)
+        >>> block.initialize()
+        >>> block(nd.ones((4, 3, 6, 6))).shape
+        (4, 6, 3, 3)
     """
 
     def __init__(
@@ -48,6 +54,15 @@ def resnet18(num_classes: int) -> nn.Sequential:
 
     Args:
         num_classes: Number of outputs.
+
+    Returns:
+        Network for features (batch, channels, height, width), not yet initialised.
+
+    Example:
+        >>> net = resnet18(10)
+        >>> net.initialize()
+        >>> net(nd.ones((2, 1, 32, 32))).shape
+        (2, 10)
     """
     net = nn.Sequential()
     net.add(
@@ -80,11 +95,16 @@ def corr2d(X: nd.NDArray, K: nd.NDArray) -> nd.NDArray:
     Mirrors `gluonbook.corr2d`.
 
     Args:
-        X: Input of shape (height, width).
-        K: Kernel of shape (kernel_height, kernel_width).
+        X: Input (height, width), of float32: whole numbers of 8 bits would wrap.
+        K: Kernel (kernel_height, kernel_width), of the same type.
 
     Returns:
-        Array of shape (height - kernel_height + 1, width - kernel_width + 1).
+        Array (height - kernel_height + 1, width - kernel_width + 1).
+
+    Example:
+        >>> corr2d(nd.array([[0, 1, 2], [3, 4, 5]]), nd.array([[1, -1]])).asnumpy()
+        array([[-1., -1.],
+               [-1., -1.]], dtype=float32)
     """
     kernel_height, kernel_width = K.shape
     height, width = X.shape

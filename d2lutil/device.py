@@ -23,6 +23,10 @@ def try_gpu() -> mx.Context:
     """Return `mx.gpu(0)` if a computation on it succeeds, else `mx.cpu()`.
 
     Mirrors `gluonbook.try_gpu`.
+
+    Example:
+        >>> try_gpu() in (mx.gpu(0), mx.cpu())
+        True
     """
     return mx.gpu(0) if _gpu_works(0) else mx.cpu()
 
@@ -31,6 +35,10 @@ def try_all_gpus() -> list[mx.Context]:
     """Return the GPUs before the first that fails to compute, or `[mx.cpu()]`.
 
     Mirrors `gluonbook.try_all_gpus`.
+
+    Example:
+        >>> len(try_all_gpus()) >= 1
+        True
     """
     gpus: list[mx.Context] = []
     while _gpu_works(len(gpus)):

@@ -156,10 +156,16 @@ def get_fashion_mnist_labels(labels: Iterable[float]) -> list[str]:
 
     Mirrors `gluonbook.get_fashion_mnist_labels`.
 
+    Raises:
+        ValueError: A label is not one of these numbers.
+
     Example:
         >>> get_fashion_mnist_labels([0, 9])
         ['t-shirt', 'ankle boot']
     """
+    for label in (labels := list(labels)):
+        if label not in range(len(TEXT_LABELS)):
+            raise ValueError(f"A label is {label}; the classes are 0 to 9.")
     return [TEXT_LABELS[int(i)] for i in labels]
 
 

@@ -15,6 +15,9 @@ def use_svg_display() -> None:
 
     The name is the one of `gluonbook.use_svg_display`. The format is not: JupyterLab
     shows stored SVG figures of a notebook that is not yet trusted as text.
+
+    Example:
+        >>> use_svg_display()
     """
     if get_ipython():
         set_matplotlib_formats("retina")
@@ -27,6 +30,11 @@ def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
 
     Args:
         figsize: Width and height in inches.
+
+    Example:
+        >>> set_figsize((6, 4))
+        >>> plt.rcParams["figure.figsize"]
+        [6.0, 4.0]
     """
     use_svg_display()
     plt.rcParams["figure.figsize"] = figsize
@@ -55,6 +63,9 @@ def semilogy(
         y2_vals: Its values.
         legend: A name for each of two curves.
         figsize: Width and height in inches.
+
+    Example:
+        >>> semilogy([1, 2, 3], [1.0, 0.1, 0.01], "epoch", "loss")
     """
     set_figsize(figsize)
     plt.xlabel(x_label)
@@ -85,6 +96,10 @@ def show_images(
 
     Raises:
         ValueError: There are fewer images than places.
+
+    Example:
+        >>> show_images(nd.ones((6, 28, 28)), num_rows=2, num_cols=3).shape
+        (2, 3)
     """
     if len(imgs) < num_rows * num_cols:
         raise ValueError(
@@ -107,6 +122,9 @@ def show_fashion_mnist(images: Sequence[nd.NDArray], labels: Sequence[str]) -> N
     Args:
         images: Square images of one channel, in any shape; 28 x 28 pixels or resized.
         labels: The text above each image.
+
+    Example:
+        >>> show_fashion_mnist(nd.ones((2, 1, 28, 28)), ["bag", "coat"])
     """
     use_svg_display()
     _, axes = plt.subplots(1, len(images), figsize=(12, 12), squeeze=False)
@@ -128,7 +146,12 @@ class Benchmark:
     Mirrors `gluonbook.Benchmark`.
 
     Args:
-        prefix: Text before the time.
+        prefix: Text before the time, which is in seconds.
+
+    Example:
+        >>> with Benchmark("sum"):  # doctest: +ELLIPSIS
+        ...     _ = nd.ones(10).sum().asscalar()
+        sum time: ... sec
     """
 
     def __init__(self, prefix: str | None = None) -> None:

@@ -96,6 +96,16 @@ def train_ch3(
     Raises:
         MistakeError: What is given cannot be trained; the message says why.
         CheckpointError: As for `train_ch5`.
+
+    Example:
+        >>> W = nd.zeros((2, 2))
+        >>> W.attach_grad()
+        >>> data = [(nd.array([[0, 1], [1, 0]]), nd.array([0, 1]))] * 4
+        >>> loss = SoftmaxCrossEntropyLoss()
+        >>> net = lambda X: nd.dot(X, W)
+        >>> history = train_ch3(net, data, data, loss, 2, 2, [W], lr=1.0)
+        epoch 1, loss 0.4462, train acc 0.875, test acc 1.000
+        epoch 2, loss 0.1741, train acc 1.000, test acc 1.000
     """
     if trainer is None:
         if params is None or lr is None:
@@ -138,6 +148,18 @@ def train_ch5(
         TrainingInterrupted: The reader stopped it; the network keeps what it learned.
         CheckpointError: `D2LUTIL_CHECKPOINT` is set, and the training cannot be saved
             there or cannot go on from what was saved.
+
+    Example:
+        >>> net = gluon.nn.Dense(2)
+        >>> net.initialize()
+        >>> trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
+        >>> data = [(nd.array([[0, 1], [1, 0]]), nd.array([0, 1]))] * 4
+        >>> train_ch5(net, data, data, 2, trainer, mx.cpu(), num_epochs=2)
+        ... # doctest: +ELLIPSIS
+        training on cpu(0)
+        epoch 1, loss ..., train acc ..., test acc ..., time ... sec
+        epoch 2, loss ..., train acc ..., test acc ..., time ... sec
+        History(num_epochs=2)
     """
     checks.check_arguments(train_ch5, locals())
     print("training on", ctx)
@@ -176,6 +198,19 @@ def train(
         MistakeError: What is given cannot be trained; the message says why.
         TrainingInterrupted: The reader stopped it; the network keeps what it learned.
         CheckpointError: As for `train_ch5`.
+
+    Example:
+        >>> ctx = [mx.cpu(0), mx.cpu(1)]
+        >>> net = gluon.nn.Dense(2)
+        >>> net.initialize(ctx=ctx)
+        >>> trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
+        >>> data = [(nd.array([[0, 1], [1, 0]]), nd.array([0, 1]))] * 4
+        >>> loss = SoftmaxCrossEntropyLoss()
+        >>> train(data, data, net, loss, trainer, ctx, num_epochs=1)
+        ... # doctest: +ELLIPSIS
+        training on [cpu(0), cpu(1)]
+        epoch 1, loss ..., train acc ..., test acc ..., time ... sec
+        History(num_epochs=1)
     """
     checks.check_arguments(train, locals())
     print("training on", ctx)

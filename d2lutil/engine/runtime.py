@@ -32,10 +32,12 @@ def configure_threads() -> None:
     cores = cpu_count(only_physical_cores=True)
     mxnet_default = _mxnet_default()
     if "mxnet" in sys.modules and chosen is None and cores != mxnet_default:
+        restart = (
+            ", after a restart of the kernel" if "ipykernel" in sys.modules else ""
+        )
         print(
             f"mxnet was imported before d2lutil and computes with {mxnet_default} "
-            f"thread(s) instead of {cores}; restart the kernel and import d2lutil "
-            "first.",
+            f"thread(s) instead of {cores}; import d2lutil first{restart}.",
             file=sys.stderr,
         )
     # The number of cores respects CPU affinity and container limits.  A list of

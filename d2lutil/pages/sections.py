@@ -10,6 +10,7 @@ import builtins
 import hashlib
 import json
 import linecache
+import os
 import re
 from pathlib import Path
 from types import ModuleType
@@ -56,7 +57,7 @@ def read(name: str) -> Notebook:
     Raises:
         ValueError: There is no such notebook.
     """
-    if not path(name).exists():
+    if not os.path.exists(path(name)):  # False also for a name that is too long
         raise ValueError(
             f"There is no section {name!r}; choose one of {', '.join(section_names())}."
         )
