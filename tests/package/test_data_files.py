@@ -8,7 +8,8 @@ import hashlib
 import pytest
 
 from d2lutil import fashion_mnist
-from d2lutil.fashion_mnist import BOOK_FOLDER, FILES, get_fashion_mnist_labels
+from d2lutil.data.files import BOOK_FOLDER, FILES
+from d2lutil.fashion_mnist import get_fashion_mnist_labels
 
 PUBLISHED = {
     "train-images-idx3-ubyte": (
