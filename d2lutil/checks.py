@@ -48,8 +48,9 @@ def check_arguments(function: Callable, arguments: dict[str, Any]) -> None:
         MistakeError: One is not (they may be in another order), or the training and
             the test data look exchanged.
     """
-    order = ", ".join(inspect.signature(function).parameters)
-    for name in arguments.keys() & _KINDS.keys():
+    parameters = inspect.signature(function).parameters
+    order = ", ".join(parameters)
+    for name in filter(_KINDS.get, parameters):
         is_right, kind = _KINDS[name]
         if not is_right(arguments[name]):
             raise MistakeError(

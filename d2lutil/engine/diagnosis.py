@@ -36,7 +36,7 @@ def _explain(error: Exception, net: Callable, X: nd.NDArray) -> MistakeError | N
     """Return the sentence for an error of MXNet; the reader's own errors have none."""
     if not isinstance(net, gluon.Block) or not _is_of_mxnet(error):
         return None
-    if layer := _uninitialised_layer(net):
+    if "not been initialized" in str(error) and (layer := _uninitialised_layer(net)):
         return MistakeError(
             f"{layer} is not initialised; call net.initialize(init.Xavier(), ctx=ctx) "
             "before the training."
