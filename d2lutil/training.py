@@ -27,8 +27,8 @@ from d2lutil.engine.batch import (
     Sums,
     accuracy,
     as_list,
+    as_run,
     parameters_are_finite,
-    runner,
     split_batch,
 )
 from d2lutil.engine.checkpoint import open_checkpoint
@@ -61,7 +61,7 @@ def evaluate_accuracy(
         0.5
     """
     checks.check_arguments(evaluate_accuracy, locals())
-    return accuracy(data_iter, net, None, as_list(ctx), "data_iter")
+    return accuracy(data_iter, as_run(net), as_list(ctx), "data_iter")
 
 
 def train_ch3(
@@ -229,17 +229,12 @@ def _train(
     with_time: bool = True,
 ) -> History:
     """Train; gradients are divided by `batch_size`, or by each batch's own size."""
-    devices, run = as_list(ctx), None
+    devices = as_list(ctx)
     checkpoint = open_checkpoint(
         net, trainer, loss, train_iter, test_iter, devices, num_epochs, batch_size
     )
-    history = History()
-    lines: list[str] = []
-    if checkpoint:
-        # What draws random numbers comes before the epochs, which begin with a seed.
-        batch = split_batch(*checkpoint.first_batch, devices)
-        run = runner(net, batch, train_mode=True)
-        history, lines = checkpoint.resume()
+    history, lines = checkpoint.resume() if checkpoint else (History(), [])
+    net = as_run(net)
 
     bar = Progress(train_iter, num_epochs, history.num_epochs, lines)
     with interruption_told(history), bar:
@@ -249,9 +244,8 @@ def _train(
             start, sums = time.perf_counter(), Sums()
             for X, y in bar.batches(train_iter, epoch):
                 batch = split_batch(X, y, devices)
-                run = run or runner(net, batch, train_mode=True)
                 with autograd.record():
-                    y_hats = [run(X) for X, _ in batch]
+                    y_hats = [net(X) for X, _ in batch]
                     checks.check_labels(y_hats, batch, loss)
                     losses = list(map(loss, y_hats, [y for _, y in batch]))
                 autograd.backward(losses)
@@ -260,7 +254,7 @@ def _train(
                 bar.show_loss(sums.loss)
 
             checks.check_not_empty(sums.num_labels, "train_iter")
-            test_acc = accuracy(test_iter, net, run, devices, "test_iter", loss)
+            test_acc = accuracy(test_iter, net, devices, "test_iter", loss)
             seconds = time.perf_counter() - start
             history.add(sums.loss, sums.accuracy, test_acc, seconds)
             bar.print(history.line(epoch, with_time))

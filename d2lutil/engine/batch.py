@@ -56,33 +56,44 @@ class Sums:
 def accuracy(
     data_iter: Batches,
     net: Network,
-    run: Network | None,
     devices: Sequence[mx.Context],
     name: str,
     loss: Loss | None = None,
 ) -> float:
-    """Evaluate a network, by what already runs in its place if there is such."""
+    """Return the share of labels that a network predicts.
+
+    Args:
+        data_iter: Batches of features (batch, ...) and labels (batch, ...).
+        net: Network, made by `as_run`.
+        devices: Devices that share each batch.
+        name: What the caller's argument `data_iter` is called.
+        loss: Loss that the network is trained with, if there is one.
+    """
     sums = Sums()
     for X, y in data_iter:
         batch = split_batch(X, y, devices)
-        run = run or runner(net, batch, train_mode=False)
-        y_hats = [run(X) for X, _ in batch]
+        y_hats = [net(X) for X, _ in batch]
         checks.check_labels(y_hats, batch, loss)
         sums.add(y_hats, batch)
     checks.check_not_empty(sums.num_labels, name)
     return sums.accuracy
 
 
-def runner(net: Network, batch: Batch, train_mode: bool) -> Network:
+def as_run(net: Network) -> Network:
     """Return what runs for a network: compiled where asked for, its errors explained.
 
-    It is made when the first batch is there, which shows what the network is given.
+    It is compiled when the first batch is there, which shows what the network is given.
     """
-    X = batch[0][0]
-    checks.check_features(X)
-    compile_for = explained(lambda X: compiled_if_asked(net, X), net)
-    with autograd.train_mode() if train_mode else autograd.predict_mode():
-        return explained(compile_for(X), net)
+    running: list[Network] = []
+
+    def run(X: nd.NDArray) -> nd.NDArray:
+        if not running:
+            checks.check_features(X)
+            with autograd.pause(train_mode=autograd.is_training()):
+                running.append(compiled_if_asked(net, X))
+        return running[0](X)
+
+    return explained(run, net)
 
 
 def as_list(ctx: Contexts) -> Sequence[mx.Context]:

@@ -125,7 +125,7 @@ def open_checkpoint(
         "devices": str(devices),
         **_environment_settings(),
     }
-    return Checkpoint(root, settings, first, net, trainer, num_epochs)
+    return Checkpoint(root, settings, net, trainer, num_epochs)
 
 
 class Checkpoint:
@@ -140,14 +140,12 @@ class Checkpoint:
     Args:
         root: Folder for all trainings of a process.
         settings: Whatever decides how the training goes on, by name.
-        first_batch: Features and labels of the first training batch.
         net: Network whose parameters have values.
         trainer: Trainer of these parameters.
         num_epochs: Number of epochs after which it is finished.
 
     Attributes:
         folder: Folder of this training.
-        first_batch: Features and labels of the first training batch.
 
     Raises:
         CheckpointError: The folder cannot be used, or another process uses it.
@@ -157,7 +155,6 @@ class Checkpoint:
         self,
         root: Path,
         settings: Settings,
-        first_batch: tuple[nd.NDArray, nd.NDArray],
         net: gluon.Block,
         trainer: gluon.Trainer,
         num_epochs: int,
@@ -165,7 +162,6 @@ class Checkpoint:
         self.folder = root / f"training-{_num_finished[root] + 1}"
         self._root = root
         self._settings = settings
-        self.first_batch = first_batch
         self._net = net
         self._trainer = trainer
         self._base_seed = _hash(str([np.asarray(p) for p in np.random.get_state()]))
