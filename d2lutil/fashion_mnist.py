@@ -25,8 +25,8 @@ Resize: TypeAlias = int | tuple[int, int] | None
 
 # What a run prints where it is not the book's; tests leave it out, by this pattern.
 DIFFERS = (
-    "Fashion-MNIST: {scale} scale, {num_train} + {num_test} images of {size} pixels "
-    "(asked: {num_train_asked} + {num_test_asked} of {size_asked}); "
+    "Fashion-MNIST: {scale.name} scale, {scale.num_train} + {scale.num_test} images of "
+    "{size} pixels (asked: {asked.num_train} + {asked.num_test} of {size_asked}); "
     "D2LUTIL_SCALE=full gives the book's run"
 )
 
@@ -231,14 +231,4 @@ def _say_what_differs(scale: Scale, resize: Resize, pixels: Resize) -> None:
         "{1} x {0}".format(*_width_and_height(asked)) for asked in (pixels, resize)
     )
     if scale != FULL or size != size_asked:
-        print(
-            DIFFERS.format(
-                scale=scale.name,
-                num_train=scale.num_train,
-                num_test=scale.num_test,
-                size=size,
-                num_train_asked=FULL.num_train,
-                num_test_asked=FULL.num_test,
-                size_asked=size_asked,
-            )
-        )
+        print(DIFFERS.format(scale=scale, size=size, asked=FULL, size_asked=size_asked))
