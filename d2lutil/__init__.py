@@ -65,6 +65,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)
         return value
+
     for chapter, names in _OTHER_CHAPTERS.items():
         if name in names.split():
             raise AttributeError(
@@ -72,6 +73,7 @@ def __getattr__(name: str) -> Any:
                 f"{chapter}, which this book leaves out; "
                 "`pip install gluonbook==0.8.10` has it."
             )
+
     raise AttributeError(f"module 'd2lutil' has no attribute {name!r}")
 
 

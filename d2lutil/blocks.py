@@ -30,10 +30,12 @@ class Residual(nn.Block):
         super().__init__(**kwargs)
         self.conv1 = nn.Conv2D(num_channels, kernel_size=3, padding=1, strides=strides)
         self.conv2 = nn.Conv2D(num_channels, kernel_size=3, padding=1)
+
         if use_1x1conv:
             self.conv3 = nn.Conv2D(num_channels, kernel_size=1, strides=strides)
         else:
             self.conv3 = None
+
         self.bn1 = nn.BatchNorm()
         self.bn2 = nn.BatchNorm()
 
@@ -109,8 +111,10 @@ def corr2d(X: nd.NDArray, K: nd.NDArray) -> nd.NDArray:
     kernel_height, kernel_width = K.shape
     height, width = X.shape
     Y = nd.zeros((height - kernel_height + 1, width - kernel_width + 1))
+
     for i in range(Y.shape[0]):
         for j in range(Y.shape[1]):
             window = X[i : i + kernel_height, j : j + kernel_width]
             Y[i, j] = (window * K).sum()
+
     return Y

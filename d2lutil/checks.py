@@ -50,6 +50,7 @@ def check_arguments(function: Callable, arguments: dict[str, Any]) -> None:
     """
     parameters = inspect.signature(function).parameters
     order = ", ".join(parameters)
+
     for name in filter(_KINDS.get, parameters):
         is_right, kind = _KINDS[name]
         if not is_right(arguments[name]):
@@ -57,6 +58,7 @@ def check_arguments(function: Callable, arguments: dict[str, Any]) -> None:
                 f"{name} is {_short(arguments[name])}; it has to be {kind}. The order "
                 f"is {function.__name__}({order})."
             )
+
     if "train_iter" in arguments:
         _check_not_exchanged(arguments["train_iter"], arguments["test_iter"])
 
@@ -78,11 +80,13 @@ def check_batch(X: nd.NDArray, y: nd.NDArray, num_devices: int) -> None:
                 f"The {what} of a batch are {_short(array)}; they have to be an "
                 "NDArray: nd.array(...)."
             )
+
     if len(X) != len(y):
         raise MistakeError(
             f"A batch has {len(X)} examples and {len(y)} labels; there has to be one "
             "label, or one row of labels, for each example."
         )
+
     if len(y) < num_devices:
         raise MistakeError(
             f"A batch of {len(y)} cannot be shared among {num_devices} devices; "
@@ -157,6 +161,7 @@ def _check_shapes(y_hat: nd.NDArray, y: nd.NDArray) -> None:
             f"The network's output has the shape {y_hat.shape}; it has to be "
             "(batch_size, num_classes)."
         )
+
     expected = (y_hat.shape[0], *y_hat.shape[2:])
     if y.shape != expected:
         raise MistakeError(
@@ -172,6 +177,7 @@ def _check_classes(labels: np.ndarray, num_classes: int) -> None:
             f"A label is {wrong.flat[0]:g}; labels have to be whole numbers from 0 to "
             f"{num_classes - 1}, one for each output of the network."
         )
+
     if labels.max() >= num_classes:
         raise MistakeError(
             f"A label is {labels.max():g}, but the network has {num_classes} outputs, "

@@ -93,24 +93,29 @@ def network_cost(net: gluon.Block, input_shape: tuple[int, ...]) -> NetworkCost:
             "A hybridized network hides its layers; "
             "call net.hybridize(active=False) before counting."
         )
+
     # Blocks refer to themselves: only this frees the copies of earlier calls.
     gc.collect()
     net = copy.deepcopy(net)
+
     # Zeros, because drawing random numbers would change the caller's training.
     for parameter in net.collect_params().values():
         parameter.init = None
     net.initialize(init.Zero(), ctx=mx.cpu(), force_reinit=True)
+
     runs = []
     for layer, name in _layers(net).items():
         layer.register_forward_hook(
             lambda *run, name=name: runs.append(_Run(name, *run))
         )
+
     X = nd.zeros(input_shape)
     X.attach_grad()
     with autograd.record(train_mode=False):
         output = net(X)
     # A copy that is still being computed would stay in memory beside the next one.
     nd.waitall()
+
     num_elements = sum(array.size for array in _arrays(runs))
     return NetworkCost(
         _layer_costs(runs), _depth(output), 4 * num_elements // input_shape[0]
@@ -137,6 +142,7 @@ def _layers(block: gluon.Block, name: str = "") -> dict[gluon.Block, str]:
     if block.params.keys() or not block._children:
         return {block: name}
     layers: dict[gluon.Block, str] = {}
+
     for key, child in block._children.items():
         for layer, place in _layers(child, f"{name}.{key}" if name else key).items():
             layers.setdefault(layer, place)
@@ -146,6 +152,7 @@ def _layers(block: gluon.Block, name: str = "") -> dict[gluon.Block, str]:
 def _layer_costs(runs: list[_Run]) -> list[LayerCost]:
     costs: list[LayerCost] = []
     counted: set[gluon.Parameter] = set()
+
     for name, layer, _, output in runs:
         learnable = {p for p in layer.params.values() if p.grad_req != "null"}
         num_parameters = sum(math.prod(p.shape) for p in learnable - counted)

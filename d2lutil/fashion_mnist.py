@@ -138,11 +138,13 @@ def load_data_fashion_mnist(
     """
     _check_positive_int("batch_size", batch_size)
     _check_resize(resize)
+
     scale = run_scale()
     pixels = scale.pixels.get(resize, resize) if isinstance(resize, int) else resize
     given = [] if Path(root) == Path(DEFAULT_ROOT) else [Path(root)]
     data = _balanced_part(read(find_folder(given)), scale)
     _say_what_differs(scale, resize, pixels)
+
     return (
         BatchLoader(
             data.train_images, data.train_labels, batch_size, pixels, shuffle=True
@@ -175,6 +177,7 @@ def _check_images(images: np.ndarray, labels: np.ndarray) -> None:
             f"The images are {images.dtype} {images.shape}; give a uint8 array of the "
             "shape (num_images, height, width, num_channels), none of them 0."
         )
+
     if np.shape(labels) != (len(images),):
         raise ValueError(
             f"The labels have the shape {np.shape(labels)}; give one label for each of "
@@ -206,6 +209,7 @@ def _balanced_part(data: FashionMNIST, scale: Scale) -> FashionMNIST:
     """Return the first images of each class, in the order of the files."""
     if scale == FULL:
         return data
+
     train = _first_of_each_class(data.train_labels, scale.num_train)
     test = _first_of_each_class(data.test_labels, scale.num_test)
     return FashionMNIST(

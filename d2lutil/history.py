@@ -66,6 +66,7 @@ class History:
             test_acc=self.test_acc[i],
             seconds=self.seconds[i],
         )
+
         line = f"epoch {epoch}, {measurements}"
         return line if with_time else line.rpartition(", time ")[0]
 
@@ -87,14 +88,17 @@ class History:
         figure = Figure(figsize=(7, 2.5), layout="constrained", facecolor="white")
         loss_axes, acc_axes = figure.subplots(1, 2)
         epochs = range(1, self.num_epochs + 1)
+
         loss_axes.plot(epochs, self.loss, "o-", label="loss")
         acc_axes.plot(epochs, self.train_acc, "o-", label="train acc")
         acc_axes.plot(epochs, self.test_acc, "s--", label="test acc")
+
         for axes in (loss_axes, acc_axes):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel("epoch")
             axes.grid(alpha=0.3)
             axes.legend()
+
         return figure
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -136,4 +140,5 @@ def recorded_history(name: str, scale: str = "lesson") -> History:
         raise ValueError(
             f"The book holds no training of {name} at scale {scale}; there is: {there}."
         )
+
     return History(**noted[scale])

@@ -71,9 +71,11 @@ def semilogy(
     plt.xlabel(x_label)
     plt.ylabel(y_label)
     plt.semilogy(x_vals, y_vals)
+
     if x2_vals is not None and y2_vals is not None:
         plt.semilogy(x2_vals, y2_vals, linestyle=":")
         plt.legend(legend)
+
     plt.show()
 
 
@@ -106,8 +108,10 @@ def show_images(
             f"{len(imgs)} images do not fill {num_rows} rows of {num_cols}; "
             f"give more images or ask for fewer rows or columns."
         )
+
     figsize = (num_cols * scale, num_rows * scale)
     _, axes = plt.subplots(num_rows, num_cols, figsize=figsize, squeeze=False)
+
     for ax, img in zip(axes.flat, imgs, strict=False):
         ax.imshow(img.asnumpy())
         _hide_axes(ax)
@@ -128,6 +132,7 @@ def show_fashion_mnist(images: Sequence[nd.NDArray], labels: Sequence[str]) -> N
     """
     use_svg_display()
     _, axes = plt.subplots(1, len(images), figsize=(12, 12), squeeze=False)
+
     for ax, image, label in zip(axes.flat, images, labels, strict=False):
         edge = round(image.size**0.5)
         ax.imshow(image.reshape((edge, edge)).asnumpy())

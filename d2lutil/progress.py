@@ -34,6 +34,7 @@ class Progress:
     ) -> None:
         self.lines: list[str] = []
         self._num_epochs = num_epochs
+
         num_batches = length_hint(data_iter) or None
         self._cell = NotebookCell() if in_notebook() else None
         self._bar = tqdm(
@@ -48,6 +49,7 @@ class Progress:
             unit="batch",
             smoothing=0,  # the time left is that of the whole training
         )
+
         for line in lines:
             self.print(line)
 

@@ -111,6 +111,7 @@ def train_ch3(
         if params is None or lr is None:
             raise checks.MistakeError(checks.NEEDS_TRAINER)
         trainer = SimpleNamespace(step=partial(sgd, params, lr), learning_rate=lr)
+
     checks.check_arguments(train_ch3, locals())
     ctx = mx.cpu()
     return _train(
@@ -242,6 +243,7 @@ def _train(
             if checkpoint:
                 checkpoint.seed(epoch)
             start, sums = time.perf_counter(), Sums()
+
             for X, y in bar.batches(train_iter, epoch):
                 batch = split_batch(X, y, devices)
                 with autograd.record():
@@ -262,4 +264,5 @@ def _train(
                 bar.print_once(checks.not_finite(trainer))
             if checkpoint:
                 checkpoint.save(history, bar.lines)
+
     return history

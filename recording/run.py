@@ -124,6 +124,7 @@ def execute(
             f"{path.name} is not executed: it belongs to another user, or its folder "
             "does, and its outputs could not be stored."
         )
+
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -132,6 +133,7 @@ def execute(
         coalesce_streams=True,
         resources={"metadata": {"path": path.parent}},
     )
+
     try:
         with _seeded(notebook, seed):
             return client.execute(env={**os.environ, **environment})
@@ -145,6 +147,7 @@ def _seeded(notebook: NotebookNode, seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
+
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SEED_CELL.format(seed=seed)))
     try:
         yield
@@ -184,8 +187,10 @@ def add_line(notebook: NotebookNode, options: Options, date: datetime.date) -> N
     cells = _training_cells(notebook)
     if not cells:
         raise RecordingError("It trains no network: `make execute` stores its outputs.")
+
     streams = [o for o in cells[-1]["outputs"] if o.get("name") == "stdout"]
     n = options.num_threads
+
     streams[-1]["text"] += RECORDED_LINE.format(
         date=date,
         processor=processor_name(),
@@ -220,6 +225,7 @@ def store(notebook: NotebookNode, path: Path) -> None:
     if sections.code_cells(notebook):
         noted = notebook.metadata.setdefault("d2lutil", {})
         noted["outputs"] = sections.outputs_digest(notebook)
+
     unfinished = path.with_suffix(".tmp")
     try:
         nbformat.write(notebook, unfinished)
@@ -242,10 +248,12 @@ def record(path: Path, options: Options, cells: Collection[str] = ()) -> None:
     """
     if cells:
         _check_ids(nbformat.read(path, as_version=4), cells)
+
     notebook = execute(path, options.environment(), options.seed)
     if cells:
         store(_with_outputs_of(notebook, path, cells), path)
         return
+
     add_line(notebook, options, _date(options.checkpoint))
     drop_notes(notebook)
     note_history(notebook, FULL.name)
@@ -276,8 +284,10 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
     parser.add_argument("--cells", nargs="+", default=[], help="ids of added cells")
     arguments = parser.parse_args()
+
     if not arguments.record and not arguments.names:
         parser.error("Name a notebook: make execute NB=08-nin.")
+
     try:
         if arguments.record:
             _record_all(arguments)
@@ -373,6 +383,7 @@ def _data_type(cell: Cell, options: Options) -> str:
         or runs_imperatively
     ):
         return "float32"
+
     dtype = "float32" if USES_FLOAT32 in text else options.dtype
     return f"{dtype} (compiled)"
 

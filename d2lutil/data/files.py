@@ -81,10 +81,12 @@ def find_folder(given: list[Path]) -> Path:
                 f"{folder} lacks {', '.join(missing)} of Fashion-MNIST; put the four "
                 "files there, or name another folder."
             )
+
         print(
             f"Fashion-MNIST: {folder} holds none of its four files; "
             "the book's copy is used."
         )
+
     return BOOK_FOLDER
 
 
@@ -105,6 +107,7 @@ def read(folder: Path) -> FashionMNIST:
     train_images, train_labels, test_images, test_labels = (
         _read_file(folder, name) for name in FILES
     )
+
     return FashionMNIST(
         train_images,
         train_labels.astype(np.int32),

@@ -75,6 +75,7 @@ def accuracy(
         y_hats = [net(X) for X, _ in batch]
         checks.check_labels(y_hats, batch, loss)
         sums.add(y_hats, batch)
+
     checks.check_not_empty(sums.num_labels, name)
     return sums.accuracy
 
@@ -109,6 +110,7 @@ def split_batch(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> 
     checks.check_batch(X, y, len(devices))
     if np.issubdtype(X.dtype, np.floating):
         y = y.astype(X.dtype, copy=False)
+
     X_parts, y_parts = (
         gluon.utils.split_and_load(array, devices, even_split=False) for array in (X, y)
     )

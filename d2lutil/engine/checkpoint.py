@@ -106,11 +106,13 @@ def open_checkpoint(
     root = checkpoint_folder()
     if root is None:
         return None
+
     if not (isinstance(net, gluon.Block) and isinstance(trainer, gluon.Trainer)):
         raise CheckpointError(
             "Only a gluon.Block with a gluon.Trainer can be saved; unset "
             "D2LUTIL_CHECKPOINT for this training."
         )
+
     first, first_test = _first_batch(train_iter), _first_batch(test_iter)
     settings = {
         **_network_settings(net, first[0], devices),
@@ -125,6 +127,7 @@ def open_checkpoint(
         "devices": str(devices),
         **_environment_settings(),
     }
+
     return Checkpoint(root, settings, net, trainer, num_epochs)
 
 
@@ -166,6 +169,7 @@ class Checkpoint:
         self._trainer = trainer
         self._base_seed = _hash(str([np.asarray(p) for p in np.random.get_state()]))
         self._num_epochs = num_epochs
+
         with self._disk_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             _lock(self.folder)
@@ -181,12 +185,14 @@ class Checkpoint:
         if arrays is None:
             self.save(History(), [])
             return History(), []
+
         state = json.loads(arrays["state"].item())
         self._base_seed = state["base seed"]
         self._set_parameters(arrays)
         _set_optimizer_state(self._trainer, state["optimizer"], arrays)
         # The trainer's store gave all devices the running statistics of the first.
         _set_arrays(self._net, arrays)
+
         history = History(**state["history"])
         self._note_if_finished(history)
         return history, state["lines"]
@@ -216,12 +222,14 @@ class Checkpoint:
                 "base seed": self._base_seed,
                 "optimizer": optimizer,
             }
+
             arrays = {
                 "settings": np.array(json.dumps(self._settings).encode()),
                 "state": np.array(json.dumps(state).encode()),
                 **optimizer_arrays,
                 **{name: a.asnumpy() for name, a in _arrays(self._net).items()},
             }
+
             number = max(map(_number, self._files()), default=0) + 1
             _write(self.folder, number, arrays)
             for file in self._files()[:-NUM_GENERATIONS]:
@@ -258,6 +266,7 @@ class Checkpoint:
             with np.load(file) as archive:
                 self._check_settings(json.loads(archive["settings"].item()))
                 return dict(archive)
+
         if files:
             raise CheckpointError(
                 f"All that was saved of the training in {self.folder} is damaged; "
@@ -288,6 +297,7 @@ class Checkpoint:
                 f"What was saved in {self.folder} lacks {min(missing)}; delete this "
                 "folder to start the training anew."
             )
+
         _set_arrays(self._net, arrays)
         for parameter in self._net.collect_params().values():
             if parameter._data is not None:
@@ -299,6 +309,7 @@ def _lock(folder: Path) -> None:
     """Keep other processes out of a folder."""
     if folder in _locks:
         return
+
     lock = (folder / "lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -318,6 +329,7 @@ def _first_batch(batches: Iterable) -> tuple[nd.NDArray, nd.NDArray]:
             "The batches come from a generator, which cannot be gone through again; "
             "give a list or a data loader, or unset D2LUTIL_CHECKPOINT."
         )
+
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         np.random.seed(0)
@@ -338,11 +350,13 @@ def _network_settings(
     X = gluon.utils.split_and_load(X, devices, even_split=False)[0]
     with autograd.pause(train_mode=False):
         net(X)
+
     parameters = [
         (p.shape, str(p.dtype), p.grad_req, p.lr_mult, p.wd_mult)
         for p in net.collect_params().values()
     ]
     layers = [(_describe(block), _code(block)) for block in _blocks(net)]
+
     return {
         "network": _hash(f"{net} {parameters}"),
         "layers or code of the network": _hash(str(layers)),
@@ -370,6 +384,7 @@ def _describe(thing: object) -> str:
         for name, value in getattr(thing, "__dict__", {}).items()
         if name not in _AUTOMATIC_NAMES and _is_plain(value)
     }
+
     schedule = getattr(thing, "lr_scheduler", None)
     return f"{kind} {values}" + (f" {_describe(schedule)}" if schedule else "")
 
@@ -407,6 +422,7 @@ def _optimizer_state(
         "counts": optimizer._all_index_update_counts,
         "has stepped": trainer._kv_initialized,
     }
+
     arrays = {
         f"optimizer {device} {i} {j}": array.asnumpy()
         for device, updater in enumerate(_updaters(trainer))
@@ -424,6 +440,7 @@ def _set_optimizer_state(
     vars(optimizer).update(numbers["values"])
     if optimizer.lr_scheduler:
         vars(optimizer.lr_scheduler).update(numbers["schedule"])
+
     for device, counts in numbers["counts"].items():
         counts = {int(i): count for i, count in counts.items()}
         optimizer._all_index_update_counts[int(device)] = counts
@@ -431,10 +448,12 @@ def _set_optimizer_state(
     if not numbers["has stepped"]:
         # Its first step, not this, has to give all devices the same parameters.
         return
+
     if not trainer._kv_initialized:
         trainer._init_kvstore()
     if trainer._params_to_init:
         trainer._init_params()
+
     for device, updater in enumerate(_updaters(trainer)):
         for i, parameter in enumerate(trainer._params):
             if parameter._data is None or parameter.grad_req == "null":
@@ -485,6 +504,7 @@ def _arrays(net: gluon.Block) -> dict[str, nd.NDArray]:
         if parameter._data is not None
         for array in parameter.list_data()
     }
+
     return parameters | {
         f"block {i} {name}": value
         for i, block in enumerate(_blocks(net))
@@ -496,6 +516,7 @@ def _arrays(net: gluon.Block) -> dict[str, nd.NDArray]:
 def _set_arrays(net: gluon.Block, values: dict[str, np.ndarray]) -> None:
     blocks, arrays = _blocks(net), _arrays(net)
     ctx = next((array.context for array in arrays.values()), mx.cpu())
+
     for name, value in values.items():
         if name.startswith("parameter "):
             arrays[name][:] = value

@@ -41,10 +41,13 @@ def _explain(error: Exception, net: Callable, X: nd.NDArray) -> MistakeError | N
             f"{layer} is not initialised; call net.initialize(init.Xavier(), ctx=ctx) "
             "before the training."
         )
+
     failed = _failing_layer(net, X)
     if failed is None:
         return None
+
     name, layer, shape = failed
+
     reason = _reason(layer, shape) or _last_words(error)
     return MistakeError(
         f"{name}, {_kind(layer)}, cannot take an input of the shape {shape}: {reason}."
@@ -97,6 +100,7 @@ def _failing_layer(net: gluon.Block, X: nd.NDArray) -> tuple[str, Any, tuple] | 
             block.register_forward_hook(lambda *_: running.pop()),
         )
     ]
+
     try:
         with autograd.pause(train_mode=False):
             net(X)
@@ -123,6 +127,7 @@ def _reason(layer: gluon.Block, shape: tuple[int, ...]) -> str | None:
             return (
                 f"it has {known} weights for each output, and gets {num_inputs} numbers"
             )
+
     window = getattr(layer, "_kwargs", {}).get("kernel")
     if window is None:
         return None

@@ -300,6 +300,7 @@ def _without_dropout(graph: Graph) -> Graph:
             )
         if node["op"] == "Dropout":
             options["p"] = "0"
+
     return graph
 
 
@@ -323,6 +324,7 @@ def _with_onednn_operators(
     """
     graph = json.loads(symbol.tojson())
     shapes = _shapes(symbol, net, shape)
+
     for node in graph["nodes"]:
         if node["op"] == "relu":
             node |= {"op": "Activation", "attrs": {"act_type": "relu"}}
@@ -330,6 +332,7 @@ def _with_onednn_operators(
             left, right = (graph["nodes"][i]["name"] for i, *_ in node["inputs"])
             if left in shapes and shapes[left] == shapes.get(right):
                 node["op"] = "elemwise_add"
+
     return mx.sym.load_json(json.dumps(graph))
 
 
@@ -457,6 +460,7 @@ def _state_kept(net: gluon.Block) -> Iterator[None]:
             kept += parameter.list_data()
         elif parameter.grad_req == "add":
             kept += parameter.list_grad()
+
     values = [array.copy() for array in kept]
     try:
         yield
@@ -473,6 +477,7 @@ def _hybrid_blocks_inactive(net: gluon.Block) -> Iterator[None]:
     """Let hybridized blocks run imperatively, so that their operators are recorded."""
     active = []
     net.apply(lambda block: active.append(block) if _is_active(block) else None)
+
     for block in active:
         block._active = False
     try:

@@ -134,6 +134,7 @@ class Watch:
         if function is print:
             self.acts.append(_PRINTS)
             return
+
         owner = getattr(function, "__self__", None)
         # The first forward also initialises parameters: these numbers are not its own.
         is_initializer = caller.f_globals.get("__name__") == mx.initializer.__name__

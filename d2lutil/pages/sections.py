@@ -95,6 +95,7 @@ def outputs_digest(notebook: Notebook) -> str:
         [_content(output) for output in cell["outputs"]]
         for cell in code_cells(notebook)
     ]
+
     histories = notebook["metadata"].get("d2lutil", {}).get("histories", {})
     content = json.dumps([shown, histories], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
@@ -106,6 +107,7 @@ def _content(output: dict[str, Any]) -> dict[str, Any]:
         "text": output.get("text", ""),
         "metadata": output.get("metadata", {}),
     }
+
     return {
         kind: value if isinstance(value, dict) else "".join(value).strip()
         for kind, value in content.items()
@@ -134,15 +136,18 @@ def load_section(name: str) -> ModuleType:
     """
     module = ModuleType(name)
     known = set(_NAMES_TO_BUILD_WITH)
+
     for i, cell in enumerate(read(name)["cells"]):
         if cell["cell_type"] != "code" or is_added(cell):
             continue
         file = _register_source(f"<{name}, cell {i}>", source(cell))
+
         for statement in ast.parse(source(cell)).body:
             if _is_definition(statement, known):
                 known |= _defined_names(statement)
                 code = ast.Module([statement], type_ignores=[])
                 exec(compile(code, file, "exec"), module.__dict__)
+
     return module
 
 
