@@ -1,7 +1,7 @@
 """Protects: code written for gluonbook prints and learns the same with d2lutil.
 
 Each piece runs with both packages and the same seeds. Where gluonbook is wrong, or says
-nothing, d2lutil differs on purpose; that is in test_checks.py.
+nothing, d2lutil differs on purpose; that is in test_mistakes.py.
 """
 
 import inspect
