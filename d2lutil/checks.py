@@ -14,6 +14,10 @@ import numpy as np
 from mxnet import gluon, nd
 
 NEEDS_TRAINER = "train_ch3 needs a trainer, or params and lr for gb.sgd."
+IS_EMPTY = (
+    "{name} gave no batch: it is empty, or a generator that was used up; give a list "
+    "or a data loader, which can be gone through again."
+)
 TRACE = "The whole trace: import traceback; traceback.print_last()"
 
 
@@ -45,8 +49,7 @@ def check_arguments(function: Callable, arguments: dict[str, Any]) -> None:
         arguments: Its arguments by name.
 
     Raises:
-        MistakeError: One is not (they may be in another order), or the training and
-            the test data look exchanged.
+        MistakeError: One is not; they may be in another order.
     """
     parameters = inspect.signature(function).parameters
     order = ", ".join(parameters)
@@ -60,7 +63,7 @@ def check_arguments(function: Callable, arguments: dict[str, Any]) -> None:
             )
 
     if "train_iter" in arguments:
-        _check_not_exchanged(arguments["train_iter"], arguments["test_iter"])
+        _tell_if_exchanged(arguments["train_iter"], arguments["test_iter"])
 
 
 def check_batch(X: nd.NDArray, y: nd.NDArray, num_devices: int) -> None:
@@ -75,7 +78,7 @@ def check_batch(X: nd.NDArray, y: nd.NDArray, num_devices: int) -> None:
         MistakeError: It did not.
     """
     for array, what in ((X, "features"), (y, "labels")):
-        if not isinstance(array, nd.NDArray):
+        if not isinstance(array, nd.NDArray) or isinstance(array, mx.np.ndarray):
             raise MistakeError(
                 f"The {what} of a batch are {_short(array)}; they have to be an "
                 "NDArray: nd.array(...)."
@@ -120,15 +123,20 @@ def check_labels(
     Args:
         y_hats: Outputs (batch, num_classes, ...).
         batch: Features, and labels (batch, ...), from 0 to num_classes - 1.
-        loss: Loss; gluon's losses of other labels may have any numbers.
+        loss: Loss; only with SoftmaxCrossEntropyLoss, or none, are labels certain to
+            be numbers of classes.
 
     Raises:
         MistakeError: Labels have another shape, are no whole numbers, or there are more
             classes than outputs.
     """
     for y_hat, (_, y) in zip(y_hats, batch, strict=True):
-        _check_shapes(y_hat, y)
+        if not isinstance(y_hat, nd.NDArray):
+            raise MistakeError(
+                f"The network returns {_short(y_hat)}; it has to return one array."
+            )
         if _takes_classes(loss):
+            _check_shapes(y_hat, y)
             _check_classes(y.asnumpy(), num_classes=y_hat.shape[1])
 
 
@@ -139,16 +147,13 @@ def check_not_empty(num_examples: int, name: str) -> None:
         MistakeError: It is empty or used up.
     """
     if not num_examples:
-        raise MistakeError(
-            f"{name} gave no batch: it is empty, or a generator that was used up; give "
-            "a list or a data loader, which can be gone through again."
-        )
+        raise MistakeError(IS_EMPTY.format(name=name))
 
 
-def _check_not_exchanged(train_iter: Iterable, test_iter: Iterable) -> None:
-    """Refuse data of which only the test data are shuffled."""
+def _tell_if_exchanged(train_iter: Iterable, test_iter: Iterable) -> None:
+    """Tell where only the test data are shuffled, which is unusual but may be meant."""
     if _is_shuffled(train_iter) is False and _is_shuffled(test_iter) is True:
-        raise MistakeError(
+        print(
             "The test data are shuffled and the training data are not: train_iter and "
             "test_iter look exchanged; load_data_fashion_mnist returns the training "
             "data first."
@@ -187,10 +192,10 @@ def _check_classes(labels: np.ndarray, num_classes: int) -> None:
 
 
 def _takes_classes(loss: Callable | None) -> bool:
-    """Tell whether a loss takes the numbers of classes: any but gluon's others."""
+    """Tell whether labels are certain to be numbers of classes."""
     if isinstance(loss, gluon.loss.SoftmaxCrossEntropyLoss):
         return loss._sparse_label
-    return not isinstance(loss, gluon.loss.Loss)
+    return loss is None
 
 
 def not_finite(trainer: Any) -> str:
@@ -207,7 +212,10 @@ def not_finite(trainer: Any) -> str:
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "net": (callable, "a network"),
     "train_iter": (
-        lambda value: isinstance(value, Iterable) and not callable(value),
+        lambda value: (
+            any(hasattr(value, name) for name in ("__iter__", "__getitem__"))
+            and not isinstance(value, type | gluon.Block)
+        ),
         "batches of features and labels, such as a data loader",
     ),
     "loss": (callable, "a loss function, such as gluon.loss.SoftmaxCrossEntropyLoss()"),
@@ -228,7 +236,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "the number of examples in a batch",
     ),
     "num_epochs": (
-        lambda value: _is_number(value) and value == int(value) >= 0,
+        lambda value: _is_number(value) and isinstance(value, int | np.integer),
         "a whole number of epochs",
     ),
 }

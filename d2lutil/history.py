@@ -59,13 +59,8 @@ class History:
             >>> History([2.3], [0.1], [0.2], [1.5]).line(1)
             'epoch 1, loss 2.3000, train acc 0.100, test acc 0.200, time 1.5 sec'
         """
-        i = epoch - 1
-        measurements = MEASUREMENTS.format(
-            loss=self.loss[i],
-            train_acc=self.train_acc[i],
-            test_acc=self.test_acc[i],
-            seconds=self.seconds[i],
-        )
+        measured = {name: values[epoch - 1] for name, values in vars(self).items()}
+        measurements = MEASUREMENTS.format(**measured)
 
         line = f"epoch {epoch}, {measurements}"
         return line if with_time else line.rpartition(", time ")[0]

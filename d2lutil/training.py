@@ -242,10 +242,10 @@ def _train(
         for epoch in range(history.num_epochs + 1, num_epochs + 1):
             if checkpoint:
                 checkpoint.seed(epoch)
-            start, sums = time.perf_counter(), Sums()
+            start, sums = time.perf_counter(), Sums(by_label=batch_size is not None)
 
             for X, y in bar.batches(train_iter, epoch):
-                batch = split_batch(X, y, devices)
+                batch = split_batch(X, y, devices, same_type=batch_size is None)
                 with autograd.record():
                     y_hats = [net(X) for X, _ in batch]
                     checks.check_labels(y_hats, batch, loss)

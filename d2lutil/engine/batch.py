@@ -23,8 +23,14 @@ Batch: TypeAlias = Sequence[tuple[nd.NDArray, nd.NDArray]]
 
 @dataclass
 class Sums:
-    """What the batches of an epoch add up to."""
+    """What the batches of an epoch add up to.
 
+    Attributes:
+        by_label: Whether the sum of the losses is divided by the number of labels, or
+            else by the number of losses.
+    """
+
+    by_label: bool = True
     loss_sum: float = 0.0
     num_losses: int = 0
     num_correct: float = 0.0
@@ -39,13 +45,15 @@ class Sums:
         """Count a batch: outputs, features and labels, losses, by device."""
         self.loss_sum += sum(part.sum().asscalar() for part in losses)
         self.num_losses += sum(part.size for part in losses)
-        self.num_correct += sum(map(_num_correct, y_hats, batch))
-        self.num_labels += sum(y.size for _, y in batch)
+        for y_hat, (_, y) in zip(y_hats, batch, strict=True):
+            is_correct = y_hat.argmax(axis=1) == _classes(y, y_hat)
+            self.num_correct += float(is_correct.sum().asscalar())
+            self.num_labels += is_correct.size
 
     @property
     def loss(self) -> float:
         """The mean of the losses."""
-        return self.loss_sum / self.num_losses
+        return self.loss_sum / (self.num_labels if self.by_label else self.num_losses)
 
     @property
     def accuracy(self) -> float:
@@ -102,13 +110,23 @@ def as_list(ctx: Contexts) -> Sequence[mx.Context]:
     return [ctx] if isinstance(ctx, mx.Context) else ctx
 
 
-def split_batch(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> Batch:
-    """Share a batch among the devices; labels get the type of features that are real.
+def split_batch(
+    X: nd.NDArray,
+    y: nd.NDArray,
+    devices: Sequence[mx.Context],
+    same_type: bool = False,
+) -> Batch:
+    """Share a batch among the devices.
 
-    A loss may calculate with both.  In a type of whole numbers, labels would wrap.
+    Args:
+        X: Features (batch, ...).
+        y: Labels (batch, ...).
+        devices: Devices.
+        same_type: Whether labels get the type of features that are real, since a loss
+            may calculate with both. In a type of whole numbers, labels would wrap.
     """
     checks.check_batch(X, y, len(devices))
-    if np.issubdtype(X.dtype, np.floating):
+    if same_type and np.issubdtype(X.dtype, np.floating):
         y = y.astype(X.dtype, copy=False)
 
     X_parts, y_parts = (
@@ -117,9 +135,17 @@ def split_batch(X: nd.NDArray, y: nd.NDArray, devices: Sequence[mx.Context]) -> 
     return list(zip(X_parts, y_parts, strict=True))
 
 
-def _num_correct(y_hat: nd.NDArray, part: tuple[nd.NDArray, nd.NDArray]) -> float:
-    is_correct = y_hat.argmax(axis=1) == part[1].astype(y_hat.dtype, copy=False)
-    return float(is_correct.sum().asscalar())
+def _classes(y: nd.NDArray, y_hat: nd.NDArray) -> nd.NDArray:
+    """Return labels in the form of predictions, also those for losses of other forms.
+
+    Args:
+        y: Labels: (batch, ...), with an axis of 1, or one number for each output.
+        y_hat: Outputs (batch, num_classes, ...).
+    """
+    y = y.astype(y_hat.dtype, copy=False)
+    if y.shape == y_hat.shape and y_hat.shape[1] > 1:
+        return y.argmax(axis=1)
+    return y.reshape((y_hat.shape[0], *y_hat.shape[2:]))
 
 
 def parameters_are_finite(trainer: Any) -> bool:

@@ -15,10 +15,12 @@ examples come in another order.
 A training that was saved with other settings is refused. What is compared:
 
 - the network: its layers, their numbers and strings, the shapes, initial values and
-  multipliers of its parameters, and the code of each block's `forward`, but not that of
-  functions which `forward` calls;
+  multipliers of its parameters, and the code of each block's `forward`,
+  `hybrid_forward` and functions that are its attributes, but not that of functions
+  which these call;
 - the data: the number of batches, and the first batch, of training and test data, but
-  not the others;
+  not the others, and of loaders with worker processes the number only: what workers
+  draw at random follows no seed, and is drawn anew when the training goes on;
 - optimiser, schedule and loss: their kind, numbers, strings and lists of such, but not
   the code of one's own;
 - batch size, number of epochs, devices, run scale, compilation, threads, processor.
@@ -45,7 +47,11 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 
+from d2lutil import checks
+from d2lutil.checks import MistakeError
 from d2lutil.device import processor_name
+from d2lutil.engine.batch import Batch, split_batch
+from d2lutil.engine.diagnosis import explained
 from d2lutil.history import History
 from d2lutil.settings import (
     checkpoint_folder,
@@ -65,6 +71,9 @@ NUM_GENERATIONS = 2
 _FILE = re.compile(r"(\d+)-([0-9a-f]{64})\.npz")
 # Gluon's names, which change from one object to the next.
 _AUTOMATIC_NAMES = {"_prefix", "_name"}
+
+# The methods that a reader writes.
+_FORWARDS = ("forward", "hybrid_forward")
 
 _num_finished: Counter[Path] = Counter()
 # The folders that this process keeps others out of, as long as it lives.
@@ -113,13 +122,14 @@ def open_checkpoint(
             "D2LUTIL_CHECKPOINT for this training."
         )
 
-    first, first_test = _first_batch(train_iter), _first_batch(test_iter)
+    first = _first_batch(train_iter, "train_iter", devices)
+    first_test = _first_batch(test_iter, "test_iter", devices)
     settings = {
-        **_network_settings(net, first[0], devices),
+        **_network_settings(net, first[0][0]),
         "number of batches": length_hint(train_iter),
-        "first batch": _hash_of_arrays(first),
+        "first batch": _hash_of_batch(train_iter, first),
         "number of test batches": length_hint(test_iter),
-        "first test batch": _hash_of_arrays(first_test),
+        "first test batch": _hash_of_batch(test_iter, first_test),
         "optimizer": _describe(trainer.optimizer),
         "loss": _describe(loss),
         "batch size": batch_size,
@@ -264,8 +274,14 @@ class Checkpoint:
                 print(IS_DAMAGED.format(number=_number(file)))
                 continue
             with np.load(file) as archive:
-                self._check_settings(json.loads(archive["settings"].item()))
-                return dict(archive)
+                arrays = dict(archive)
+            # What was saved before the first epoch ended is no loss.
+            if any(json.loads(arrays["state"].item())["history"]["loss"]):
+                self._check_settings(json.loads(arrays["settings"].item()))
+                return arrays
+            if json.loads(arrays["settings"].item()) == self._settings:
+                return arrays
+            return None
 
         if files:
             raise CheckpointError(
@@ -285,9 +301,9 @@ class Checkpoint:
             if old != new:
                 raise CheckpointError(
                     f"The training saved in {self.folder} has another {name} ({old}, "
-                    f"not {new}); to go on with it, run the whole notebook or program "
-                    "again as it was; to start anew, delete this folder or choose "
-                    "another one with D2LUTIL_CHECKPOINT."
+                    f"not {new}); to go on with it, restart the kernel or program and "
+                    "run all of it again as it was; to start anew, delete this folder "
+                    "or choose another one with D2LUTIL_CHECKPOINT."
                 )
 
     def _set_parameters(self, arrays: dict[str, np.ndarray]) -> None:
@@ -322,7 +338,7 @@ def _lock(folder: Path) -> None:
     _locks[folder] = lock
 
 
-def _first_batch(batches: Iterable) -> tuple[nd.NDArray, nd.NDArray]:
+def _first_batch(batches: Iterable, name: str, devices: Sequence[mx.Context]) -> Batch:
     """Return the same batch for the same data, and leave the random states alone."""
     if iter(batches) is batches:
         raise CheckpointError(
@@ -334,22 +350,28 @@ def _first_batch(batches: Iterable) -> tuple[nd.NDArray, nd.NDArray]:
     try:
         np.random.seed(0)
         random.seed(0)
-        return next(iter(batches))
+        for X, y in batches:
+            return split_batch(X, y, devices)
+        raise MistakeError(checks.IS_EMPTY.format(name=name))
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
 
 
-def _network_settings(
-    net: gluon.Block, X: nd.NDArray, devices: Sequence[mx.Context]
-) -> Settings:
+def _hash_of_batch(batches: Iterable, batch: Batch) -> str | None:
+    """Return the hash of a first batch, None if it would be another one next time."""
+    if getattr(batches, "_num_workers", 0):
+        return None
+    return _hash_of_arrays(array for part in batch for array in part)
+
+
+def _network_settings(net: gluon.Block, X: nd.NDArray) -> Settings:
     """Return the settings that a network makes up.
 
     A batch of features (batch, ...) gives the parameters their shapes.
     """
-    X = gluon.utils.split_and_load(X, devices, even_split=False)[0]
     with autograd.pause(train_mode=False):
-        net(X)
+        explained(net, net)(X)
 
     parameters = [
         (p.shape, str(p.dtype), p.grad_req, p.lr_mult, p.wd_mult)
@@ -382,7 +404,7 @@ def _describe(thing: object) -> str:
     values = {
         name: value
         for name, value in getattr(thing, "__dict__", {}).items()
-        if name not in _AUTOMATIC_NAMES and _is_plain(value)
+        if name not in _AUTOMATIC_NAMES and (name == "_kwargs" or _is_plain(value))
     }
 
     schedule = getattr(thing, "lr_scheduler", None)
@@ -396,11 +418,14 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, bool | int | float | str)
 
 
-def _code(block: gluon.Block) -> str:
-    """Return the code of a block's `forward`, as Python runs it."""
-    forward = type(block).__dict__.get("forward") or getattr(block, "forward", None)
-    code = getattr(inspect.unwrap(forward), "__code__", None) if forward else None
-    return _code_text(code) if code else ""
+def _code(block: gluon.Block) -> list[str]:
+    """Return the code that a block runs, as Python reads it."""
+    methods = [getattr(type(block), name, None) for name in _FORWARDS]
+    functions = [*methods, *vars(block).values()]
+    codes = (
+        getattr(inspect.unwrap(f), "__code__", None) for f in functions if callable(f)
+    )
+    return [_code_text(code) for code in codes if code]
 
 
 def _code_text(code: types.CodeType) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.gluon import nn
 
 from d2lutil.checks import MistakeError
+from d2lutil.engine.static_graph import hybrid_blocks_inactive
 from d2lutil.settings import FULL, run_scale
 
 
@@ -46,17 +48,19 @@ def _explain(error: Exception, net: Callable, X: nd.NDArray) -> MistakeError | N
     if failed is None:
         return None
 
-    name, layer, shape = failed
-
-    reason = _reason(layer, shape) or _last_words(error)
+    name, layer, inputs = failed
+    reason = _reason(layer, inputs) or _last_words(error)
     return MistakeError(
-        f"{name}, {_kind(layer)}, cannot take an input of the shape {shape}: {reason}."
-        f"{_scale_hint(X)}"
+        f"{name}, {_kind(layer)}, fails for an input of the shape "
+        f"{getattr(inputs, 'shape', ())}: {reason}.{_scale_hint(X)}"
     )
 
 
-def _is_of_mxnet(error: Exception) -> bool:
+def _is_of_mxnet(error: BaseException) -> bool:
     """Tell whether an error arose in MXNet, not in the reader's own code."""
+    # MXNet turns errors of a forward that it calls to find shapes into one of its own.
+    while error.__context__:
+        error = error.__context__
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -80,29 +84,28 @@ def _uninitialised_layer(net: gluon.Block) -> str | None:
     return None
 
 
-def _failing_layer(net: gluon.Block, X: nd.NDArray) -> tuple[str, Any, tuple] | None:
+def _failing_layer(net: gluon.Block, X: nd.NDArray) -> tuple[str, Any, Any] | None:
     """Run the network once more; return the innermost layer that did not finish.
 
     Returns:
-        Its name, the layer, and the shape of its input.
+        Its name, the layer, and its input.
     """
-    running: list[tuple[str, Any, tuple]] = []
+    running: list[tuple[str, Any, Any]] = []
     names = {block: name for name, block in _named_layers(net)}
     hooks = [
         hook
         for block in names
         for hook in (
             block.register_forward_pre_hook(
-                lambda block, inputs: running.append(
-                    (names[block], block, getattr(inputs[0], "shape", ()))
-                )
+                lambda block, inputs: running.append((names[block], block, inputs[0]))
             ),
             block.register_forward_hook(lambda *_: running.pop()),
         )
     ]
 
     try:
-        with autograd.pause(train_mode=False):
+        # A hybridized network would hide its layers.
+        with hybrid_blocks_inactive(net), autograd.pause(train_mode=False):
             net(X)
             nd.waitall()
     except Exception:
@@ -118,28 +121,41 @@ def _kind(layer: gluon.Block) -> str:
     return f"a{'n' if name[0] in 'AEIO' else ''} {name}"
 
 
-def _reason(layer: gluon.Block, shape: tuple[int, ...]) -> str | None:
-    """Say why a layer cannot take an input, where the shapes tell."""
+def _reason(layer: gluon.Block, X: Any) -> str | None:
+    """Say why a layer cannot take an input, where types and shapes tell."""
     weight = getattr(layer, "weight", None)
+    if (weight is None and not hasattr(layer, "_kwargs")) or not hasattr(X, "shape"):
+        return None
+    if weight is not None and np.dtype(weight.dtype) != X.dtype:
+        dtype = np.dtype(weight.dtype).name
+        return f"its numbers are {dtype}, those of the input {X.dtype.__name__}"
     if isinstance(layer, nn.Dense) and weight is not None:
-        num_inputs, known = math.prod(shape[1:]), weight.shape[1]
-        if known not in (0, num_inputs):
-            return (
-                f"it has {known} weights for each output, and gets {num_inputs} numbers"
-            )
+        num_inputs = math.prod(X.shape[1:]) if layer._flatten else X.shape[-1]
+        known = weight.shape[1]
+        return (
+            f"it has {known} weights for each output, and gets {num_inputs} numbers"
+            if known not in (0, num_inputs)
+            else None
+        )
+    return _reason_of_window(layer, X.shape, weight)
 
+
+def _reason_of_window(
+    layer: gluon.Block, shape: tuple[int, ...], weight: gluon.Parameter | None
+) -> str | None:
+    """Say why a convolution or a pooling cannot take an input of that shape."""
     window = getattr(layer, "_kwargs", {}).get("kernel")
     if window is None:
         return None
     if len(shape) != 2 + len(window):
-        return (
-            f"it needs (batch, channels, height, width), {2 + len(window)} dimensions"
-        )
+        edges = {1: "width", 2: "height, width", 3: "depth, height, width"}[len(window)]
+        return f"it needs (batch, channels, {edges})"
     if weight is not None and weight.shape[1] not in (0, shape[1]):
         return f"it has weights for {weight.shape[1]} channels, and gets {shape[1]}"
+
     padding = layer._kwargs["pad"]
-    edges = [edge + 2 * p for edge, p in zip(shape[2:], padding, strict=True)]
-    if any(edge < size for edge, size in zip(edges, window, strict=True)):
+    padded = [edge + 2 * p for edge, p in zip(shape[2:], padding, strict=True)]
+    if any(edge < size for edge, size in zip(padded, window, strict=True)):
         return f"its window {tuple(window)} is larger than the padded image"
     return None
 

@@ -182,7 +182,7 @@ def compile_network(
     _refuse_without_running(net, X)
     _initialize_deferred(net, X)
 
-    with _state_kept(net), _hybrid_blocks_inactive(net):
+    with _state_kept(net), hybrid_blocks_inactive(net):
         graph, sees_shape = _trace(net, X)
         quiet = _without_dropout(graph)
         any_size = not sees_shape and _takes_other_sizes(graph, net, X.shape)
@@ -473,7 +473,7 @@ def _state_kept(net: gluon.Block) -> Iterator[None]:
 
 
 @contextmanager
-def _hybrid_blocks_inactive(net: gluon.Block) -> Iterator[None]:
+def hybrid_blocks_inactive(net: gluon.Block) -> Iterator[None]:
     """Let hybridized blocks run imperatively, so that their operators are recorded."""
     active = []
     net.apply(lambda block: active.append(block) if _is_active(block) else None)

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 import d2lutil as gb
 from d2lutil import progress
+from d2lutil.checks import MistakeError
 from d2lutil.engine import checkpoint
 from d2lutil.engine.checkpoint import CheckpointError
 from d2lutil.history import History
@@ -513,6 +514,57 @@ def test_function_cannot_be_saved(use):
         train_ch5(lambda X: net(X), Loader(), trainer=trainer)
 
 
+def test_own_hybrid_forward_lambda_and_arguments_are_compared(use, monkeypatch):
+    nets = {
+        "lambda": [nn.Lambda(lambda X: X + 1), nn.Lambda(lambda X: X + 2)],
+        "argument": [
+            nn.AvgPool2D(2, padding=1, count_include_pad=included)
+            for included in (True, False)
+        ],
+    }
+    for name, (first, second) in nets.items():
+        use(name)
+        net = new_net()
+        net._children["2"] = first
+        train_ch5(net, Loader(), num_epochs=1)
+        use(name)
+        net = new_net()
+        net._children["2"] = second
+        with pytest.raises(CheckpointError, match="another layers or code"):
+            train_ch5(net, Loader(), num_epochs=1)
+
+
+def test_training_that_never_ended_an_epoch_gives_way(use):
+    use()
+    with pytest.raises(InterruptionError):
+        train_ch5(new_net(rate=0.4), interrupted_at(0))
+    train_ch5(new_net(), Loader())
+
+
+def test_mistake_is_told_as_without_a_checkpoint(use):
+    use()
+    with pytest.raises(MistakeError, match="test_iter gave no batch"):
+        net = new_net()
+        trainer = gluon.Trainer(net.collect_params(), *SGD)
+        gb.train_ch5(net, Loader(), [], BATCH_SIZE, trainer, CPU, 1)
+    with pytest.raises(MistakeError, match=r"net\[0\], a Conv2D, .* window"):
+        net = new_net()
+        trainer = gluon.Trainer(net.collect_params(), *SGD)
+        small = [(nd.ones((4, 1, 2, 2)), nd.zeros(4))]
+        gb.train_ch5(net, small, small, BATCH_SIZE, trainer, CPU, 1)
+
+
+def test_loader_with_workers_can_go_on(use):
+    dataset = gluon.data.ArrayDataset(nd.ones((8, 1, 6, 6)), nd.zeros(8))
+    data = gluon.data.DataLoader(
+        dataset.transform_first(lambda X: X + np.random.normal()), 4, num_workers=1
+    )
+    use()
+    train_ch5(new_net(), data, num_epochs=1)
+    use()
+    train_ch5(new_net(), data, num_epochs=1)
+
+
 # What is in the folder.
 
 
@@ -583,17 +635,15 @@ def test_second_process_in_a_folder_is_refused_with_one_sentence(use):
 
 
 def test_other_loss_is_refused(use):
-    net = new_net()
-    trainer = gluon.Trainer(net.collect_params(), *SGD)
-    for loss in (gluon.loss.SoftmaxCrossEntropyLoss(), gluon.loss.L2Loss()):
+    def train_with_loss(loss: gluon.loss.Loss) -> None:
         use()
-        mx.random.seed(1)
-        args = Loader(), Loader(), net, loss, trainer, CPU, 0
-        if isinstance(loss, gluon.loss.L2Loss):
-            with pytest.raises(CheckpointError, match="has another loss"):
-                gb.train(*args)
-        else:
-            gb.train(*args)
+        net = new_net()
+        trainer = gluon.Trainer(net.collect_params(), *SGD)
+        gb.train(Loader(), TEST, net, loss, trainer, CPU, 1)
+
+    train_with_loss(gluon.loss.SoftmaxCrossEntropyLoss())
+    with pytest.raises(CheckpointError, match="has another loss"):
+        train_with_loss(gluon.loss.L2Loss())
 
 
 # Damage and full disks.

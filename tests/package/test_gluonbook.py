@@ -122,6 +122,39 @@ def linear_regression(book: ModuleType) -> object:
     return [w.asnumpy(), b.asnumpy(), loss.asnumpy()]
 
 
+def linear_regression_in_a_loop(book: ModuleType) -> object:
+    X, y = nd.random.normal(shape=(16, 2)), nd.random.normal(shape=16)
+    w, b = nd.zeros((2, 1)), nd.zeros(1)
+    for parameter in (w, b):
+        parameter.attach_grad()
+    data = [(X[:8], y[:8]), (X[8:], y[8:])]
+    book.train_ch3(
+        lambda X: book.linreg(X, w, b), data, data, book.squared_loss, 2, 8, [w, b], 0.1
+    )
+    return [w.asnumpy(), b.asnumpy()]
+
+
+def whole_numbers(book: ModuleType) -> object:
+    """Use labels as indices, which gluonbook leaves as they are."""
+    net = new_net()
+
+    def loss(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
+        return -(nd.log_softmax(y_hat) * nd.array(np.eye(10)[y.asnumpy()])).sum(axis=1)
+
+    book.train_ch3(net, batches(), batches(), loss, 1, 8, None, None, new_trainer(net))
+    return parameters(net)
+
+
+def mean_in_ch3(book: ModuleType) -> object:
+    net = new_net()
+
+    def loss(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
+        return cross_entropy(y_hat, y).mean()
+
+    book.train_ch3(net, batches(), batches(), loss, 1, 8, None, None, new_trainer(net))
+    return parameters(net)
+
+
 def curves(book: ModuleType) -> object:
     book.plt.close("all")
     book.semilogy(range(1, 4), [3, 2, 1], "epoch", "loss", range(1, 4), [4, 3, 2],
@@ -166,7 +199,10 @@ PIECES = {
     "train on two devices": train_on_two_devices,
     "train_ch3 from scratch": train_ch3_from_scratch,
     "train_ch3 with a trainer": train_ch3_with_a_trainer,
+    "train_ch3 with labels as indices": whole_numbers,
+    "train_ch3 with a mean": mean_in_ch3,
     "linear regression": linear_regression,
+    "linear regression with train_ch3": linear_regression_in_a_loop,
     "semilogy": curves,
     "evaluate_accuracy": accuracies,
 }

@@ -71,6 +71,19 @@ def seen(net: nn.Block, edge: int) -> nn.Block:
     return net
 
 
+def hybridized() -> nn.Block:
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(6, kernel_size=5), nn.Dense(10))
+    net.hybridize()
+    return initialized(net)
+
+
+def seen_dense() -> nn.Block:
+    net = initialized(nn.Dense(2, flatten=False))
+    net(nd.ones((4, 3, 4)))
+    return net
+
+
 def pretend_first(label: float) -> list:
     return data(labels=(label, 1, 2, 3))
 
@@ -156,7 +169,7 @@ MISTAKES = {
     ),
     "channels of a sum": (
         lambda: fit(residual(), data(num_channels=2)),
-        r"net, a Residual, cannot take an input of the shape \(4, 2, 28, 28\)",
+        r"net, a Residual, fails for an input of the shape \(4, 2, 28, 28\)",
     ),
     "misspelt activation": (
         lambda: fit(initialized(lenet(activation="rleu"))),
@@ -177,6 +190,24 @@ MISTAKES = {
     "evaluated at another size": (
         lambda: evaluate(seen(lenet(), 32)),
         r"net\[2\], a Dense, .* 1176 weights",
+    ),
+    "hybridized": (
+        lambda: fit(hybridized(), data(edge=4)),
+        r"net\[0\], a Conv2D, .* its window \(5, 5\) is larger",
+    ),
+    "whole numbers": (
+        lambda: evaluate(
+            seen(lenet(), 28), [(nd.ones((4, 1, 28, 28), dtype="int32"), nd.zeros(4))]
+        ),
+        r"net\[0\], a Conv2D, .* its numbers are float32, those of the input int32",
+    ),
+    "dense layer on the last axis": (
+        lambda: evaluate(seen_dense(), [(nd.ones((4, 3, 6)), nd.zeros((4, 3)))]),
+        r"net, a Dense, .* it has 4 weights for each output, and gets 6 numbers",
+    ),
+    "network of two outputs": (
+        lambda: fit(lambda X: (X, X), trainer=OnlyStep()),
+        r"The network returns .* tuple; it has to return one array",
     ),
     # Labels.
     "nine outputs": (lambda: fit(initialized(lenet(9))), NINE_OUTPUTS),
@@ -234,14 +265,6 @@ MISTAKES = {
         lambda: evaluate(data_iter=[]),
         r"data_iter gave no batch",
     ),
-    "exchanged data": (
-        lambda: fit(train_iter=book_loader(False), test_iter=book_loader(True)),
-        r"train_iter and test_iter look exchanged",
-    ),
-    "exchanged data of gluon": (
-        lambda: fit(train_iter=shuffled(False), test_iter=shuffled(True)),
-        r"train_iter and test_iter look exchanged",
-    ),
     # Arguments.
     "order of train for train_ch5": (
         lambda: gb.train_ch5(data(), data(), lenet(), BATCH_SIZE, None, CPU, 1),
@@ -265,6 +288,7 @@ MISTAKES = {
     ),
     "batch size 0": (lambda: fit(batch_size=0), r"batch_size is 0"),
     "half an epoch": (lambda: fit(num_epochs=0.5), r"num_epochs is 0\.5"),
+    "epochs as a float": (lambda: fit(num_epochs=3.0), r"num_epochs is 3\.0"),
     "no learning rate": (
         lambda: train_ch3(trainer=None, params=[]),
         r"train_ch3 needs a trainer, or params and lr",
@@ -315,6 +339,70 @@ def test_error_in_the_readers_own_code_stays():
     net = Broken()
     with pytest.raises(AttributeError, match="no_such_method"):
         fit(net, trainer=OnlyStep())
+
+
+class WithTypo(nn.HybridBlock):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Dense(2)
+
+    def hybrid_forward(self, F, X):
+        return self.dense(X) + oops  # noqa: F821
+
+
+def test_error_in_the_readers_hybrid_forward_stays():
+    with pytest.raises(Exception, match="oops") as caught:
+        evaluate(initialized(WithTypo()))
+    assert not isinstance(caught.value, MistakeError)
+
+
+@pytest.mark.parametrize("loader", [book_loader, shuffled])
+def test_data_that_look_exchanged_are_told_once(capsys, loader):
+    fit(train_iter=loader(False), test_iter=loader(True))
+    assert capsys.readouterr().out.count("train_iter and test_iter look exchanged") == 1
+    fit(train_iter=loader(True), test_iter=loader(False))
+    assert "exchanged" not in capsys.readouterr().out
+
+
+class OnlyItems:
+    """Batches by number, as old loaders have them."""
+
+    def __len__(self):
+        """Return the number of batches."""
+        return 1
+
+    def __getitem__(self, i):
+        """Return a batch."""
+        return data()[i]
+
+
+def test_batches_need_no_iterator():
+    fit(train_iter=OnlyItems(), test_iter=OnlyItems())
+
+
+def logistic(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
+    return gluon.loss.SigmoidBCELoss()(y_hat, y)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "num_outputs"),
+    [
+        (logistic, [0, 1, 1, 0], 1),
+        (lambda y_hat, y: nd.relu(1 - y_hat * y.reshape((-1, 1))), [-1, 1, 1, -1], 1),
+        (gb.squared_loss, [1.3, 0.2, -2.5, 7.1], 1),
+        (gluon.loss.L2Loss(), [[1.3], [0.2], [-2.5], [7.1]], 1),
+        (
+            gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False),
+            [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0.5, 0.5, 0]],
+            3,
+        ),
+    ],
+)
+def test_labels_of_other_losses_may_be_any_numbers(loss, labels, num_outputs):
+    net = initialized(nn.Dense(num_outputs))
+    batches = [(nd.ones((4, 2)), nd.array(labels))]
+    history = gb.train(batches, batches, net, loss, trainer_of(net), CPU, 1)
+    assert 0 <= history.train_acc[0] <= 1
 
 
 def test_function_may_stand_for_a_network():
