@@ -89,7 +89,7 @@ class History:
         acc_axes.plot(epochs, self.test_acc, "s--", label="test acc")
 
         for axes in (loss_axes, acc_axes):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.set_xlabel("epoch")
             axes.grid(alpha=0.3)
             axes.legend()

@@ -27,3 +27,13 @@ def test_png_has_twice_the_pixels_of_its_size_on_the_page():
     width, height = struct.unpack(">2i", png[16:24])
     assert png.startswith(b"\x89PNG")
     assert (width, height) == (2 * size["width"], 2 * size["height"])
+
+
+def test_epochs_are_whole_numbers_after_the_first_one_too():
+    for num_epochs in (1, 2, 5):
+        figure = History(*([[0.5] * num_epochs] * 4)).plot()
+        figure.canvas.draw()
+        for axes in figure.axes:
+            left, right = axes.get_xlim()
+            ticks = [x for x in axes.get_xticks() if left <= x <= right]
+            assert ticks and all(x == round(x) for x in ticks)
