@@ -38,8 +38,10 @@ test: lint
 	$(PLAIN) D2LUTIL_SCALE=smoke OMP_NUM_THREADS=1 \
 		$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
+# One thread each, as the bands were measured.
 test-lesson:
-	$(PLAIN) D2LUTIL_SCALE=lesson $(PYTHON) -m pytest tests/lesson $(ARGS)
+	$(PLAIN) D2LUTIL_SCALE=lesson OMP_NUM_THREADS=1 \
+		$(PYTHON) -m pytest -n 2 --dist load tests/lesson $(ARGS)
 
 test-lab: browser
 	$(RUN) .venv-lab-test -m pytest -rs tests/lab $(ARGS)
