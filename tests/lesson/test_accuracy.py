@@ -18,8 +18,8 @@ from d2lutil.settings import num_threads, run_scale
 SEED = 0
 
 # Accuracy on the test images after the last epoch: the lowest and the highest of three
-# seeds (0, 1, 2; one thread of an AMD EPYC, 2026-11-30). Other numbers of threads round in
-# another way: with two, NiN's loss stays at ln 10 for seed 0.
+# seeds (0, 1, 2; one thread of an AMD EPYC, 2026-11-30). Other numbers of threads round
+# in another way: with two, NiN's loss stays at ln 10 for seed 0.
 SEEDS = {
     "05-lenet": (0.523, 0.651),
     "06-alexnet": (0.563, 0.621),
