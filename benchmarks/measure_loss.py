@@ -54,6 +54,7 @@ def losses(section: str) -> list[float]:
     net.initialize(init=init.Xavier(), ctx=ctx)
     hyperparameters = {"learning_rate": task.learning_rate}
     trainer = gluon.Trainer(net.collect_params(), "sgd", hyperparameters)
+    gb.lesson(num_train=60_000, pixels=gb.recorded_history(section).images.height)
     batches, test_batches = gb.load_data_fashion_mnist(task.batch_size, task.pixels)
     stretches, test_batch = Stretches(batches), [next(iter(test_batches))]
     num_points = NUM_IMAGES // (STEPS_PER_POINT * task.batch_size)

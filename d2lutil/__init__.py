@@ -20,12 +20,9 @@ _NAMES = {
     "d2lutil.basics": ["linreg", "sgd", "squared_loss"],
     "d2lutil.blocks": ["Residual", "corr2d", "resnet18"],
     "d2lutil.cost": ["network_cost"],
+    "d2lutil.data.loader": ["BatchLoader"],
     "d2lutil.device": ["try_all_gpus", "try_gpu"],
-    "d2lutil.fashion_mnist": [
-        "BatchLoader",
-        "get_fashion_mnist_labels",
-        "load_data_fashion_mnist",
-    ],
+    "d2lutil.fashion_mnist": ["get_fashion_mnist_labels", "load_data_fashion_mnist"],
     "d2lutil.history": ["recorded_history"],
     "d2lutil.pages.sections": ["load_section"],
     "d2lutil.plotting": [
@@ -37,7 +34,7 @@ _NAMES = {
         "show_images",
         "use_svg_display",
     ],
-    "d2lutil.settings": ["run_scale"],
+    "d2lutil.settings": ["lesson", "run_scale"],
     "d2lutil.training": ["evaluate_accuracy", "train", "train_ch3", "train_ch5"],
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from d2lutil.pages import sections
+from d2lutil.settings import Images
 
 # What gluonbook's line for an epoch says after its number.
 MEASUREMENTS = (
@@ -27,12 +28,14 @@ class History:
         train_acc: Accuracy on the training examples, measured while training.
         test_acc: Accuracy on the test examples, measured after the epoch.
         seconds: Time of the epoch with its test, in seconds.
+        images: Which images a recorded training used; None where it is not known.
     """
 
     loss: list[float] = field(default_factory=list)
     train_acc: list[float] = field(default_factory=list)
     test_acc: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    images: Images | None = None
 
     def __repr__(self) -> str:
         """Return a text that is the same for every run of that many epochs."""
@@ -59,8 +62,12 @@ class History:
             >>> History([2.3], [0.1], [0.2], [1.5]).line(1)
             'epoch 1, loss 2.3000, train acc 0.100, test acc 0.200, time 1.5 sec'
         """
-        measured = {name: values[epoch - 1] for name, values in vars(self).items()}
-        measurements = MEASUREMENTS.format(**measured)
+        measurements = MEASUREMENTS.format(
+            loss=self.loss[epoch - 1],
+            train_acc=self.train_acc[epoch - 1],
+            test_acc=self.test_acc[epoch - 1],
+            seconds=self.seconds[epoch - 1],
+        )
 
         line = f"epoch {epoch}, {measurements}"
         return line if with_time else line.rpartition(", time ")[0]
@@ -74,8 +81,10 @@ class History:
             [0.2]
         """
         pattern = rf"^epoch \d+, {measurements_pattern()}$"
-        rows = [map(float, row) for row in re.findall(pattern, text, re.MULTILINE)]
-        return cls(*map(list, zip(*rows, strict=True)))
+        history = cls()
+        for row in re.findall(pattern, text, re.MULTILINE):
+            history.add(*map(float, row))
+        return history
 
     def plot(self) -> Figure:
         """Draw the learning curve: the loss, and beside it both accuracies."""
@@ -136,4 +145,5 @@ def recorded_history(name: str, scale: str = "lesson") -> History:
             f"The book holds no training of {name} at scale {scale}; there is: {there}."
         )
 
-    return History(**noted[scale])
+    images = noted[scale].get("images")
+    return History(**noted[scale] | {"images": images and Images(**images)})

@@ -4,38 +4,60 @@ Every variable that d2lutil reads is read and checked here, when it is needed.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 MOST_THREADS = 4096
+
+# One edge length in pixels, or width and height, as gluon's Resize takes them.
+Resize: TypeAlias = int | tuple[int, int] | None
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How many images of Fashion-MNIST are used, and at which resolution.
+    """How many images of Fashion-MNIST are used at most.
 
     Attributes:
         name: The value of `D2LUTIL_SCALE` that selects this scale.
         num_train: Number of training images.
         num_test: Number of test images.
-        pixels: Which edge length, in pixels, replaces the one that a cell asks for.
-            An edge length that is not listed stays.
     """
 
     name: str
     num_train: int
     num_test: int
-    pixels: dict[int, int] = field(default_factory=dict)
 
-
-# AlexNet and NiN need at least 67 pixels; the images are 28 pixels to begin with.
-_LAPTOP_PIXELS = {224: 72, 96: 48}
 
 FULL = Scale("full", 60_000, 10_000)
-LESSON = Scale("lesson", 24_000, 2_000, _LAPTOP_PIXELS)
-SMOKE = Scale("smoke", 500, 250, _LAPTOP_PIXELS)
+LESSON = Scale("lesson", 60_000, 10_000)
+SMOKE = Scale("smoke", 500, 250)
 
 _SCALES = {scale.name: scale for scale in (FULL, LESSON, SMOKE)}
+
+# Without `lesson`, images of more pixels are as many fewer: training takes as long.
+_EDGE_FOR_ALL = 56
+_PART_OF_TEST = 2_000
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images of Fashion-MNIST a training uses.
+
+    Attributes:
+        num_train: Number of training images.
+        num_test: Number of test images.
+        height: Height of the images in pixels.
+        width: Their width.
+    """
+
+    num_train: int
+    num_test: int
+    height: int
+    width: int
+
+
+_lesson: dict[str, int | None] = {"num_train": None, "pixels": None}
 
 
 def run_scale(name: str | None = None) -> Scale:
@@ -51,8 +73,8 @@ def run_scale(name: str | None = None) -> Scale:
         ValueError: The name, or the value of `D2LUTIL_SCALE`, is none of the three.
 
     Example:
-        >>> run_scale("lesson").num_train
-        24000
+        >>> run_scale("smoke").num_train
+        500
     """
     if name is not None:
         return _named_scale(name, "The scale")
@@ -65,6 +87,85 @@ def run_scale(name: str | None = None) -> Scale:
     from d2lutil.device import try_gpu
 
     return LESSON if try_gpu() == mx.cpu() else FULL
+
+
+def lesson(*, num_train: int | None = None, pixels: int | None = None) -> None:
+    """Say how many images a lesson takes, and at which resolution.
+
+    It holds for whatever is loaded afterwards, at the scales lesson and smoke; at scale
+    full it changes nothing. Called without arguments, it is as if it had not been
+    called: images keep the resolution that a cell asks for, and above 56 pixels there
+    are as many fewer of them.
+
+    Args:
+        num_train: Number of training images, 10 to 60,000; smoke takes no more than its
+            500. With fewer than 60,000 there are 2,000 test images.
+        pixels: Highest edge length of the images, in pixels.
+
+    Raises:
+        ValueError: An argument is not such a number.
+
+    Example:
+        >>> lesson(num_train=24_000, pixels=72)
+        >>> images_used(resize=224, scale=run_scale("lesson"))
+        Images(num_train=24000, num_test=2000, height=72, width=72)
+        >>> lesson()
+    """
+    if num_train is not None:
+        check_positive_int("num_train", num_train)
+        if not 10 <= num_train <= FULL.num_train:
+            raise ValueError(f"num_train is {num_train}; give 10 to {FULL.num_train}.")
+    if pixels is not None:
+        check_positive_int("pixels", pixels)
+
+    _lesson.update(num_train=num_train, pixels=pixels)
+
+
+def highest_edge() -> int | None:
+    """Return the edge length that `lesson` allows in this run, None if any."""
+    return None if run_scale() == FULL else _lesson["pixels"]
+
+
+def images_used(resize: Resize, scale: Scale | None = None) -> Images:
+    """Return which images are used where a cell asks for all of them at a size.
+
+    Args:
+        resize: Edge length in pixels, or width and height; None stands for 28.
+        scale: Run scale; None for that of this run.
+    """
+    scale = scale or run_scale()
+    width, height = width_and_height(resize)
+    if scale == FULL:
+        return Images(FULL.num_train, FULL.num_test, height, width)
+
+    if highest := _lesson["pixels"]:
+        width, height = min(width, highest), min(height, highest)
+    bearable = int(scale.num_train * min(1, _EDGE_FOR_ALL**2 / (width * height)))
+    num_train = min(_lesson["num_train"] or bearable, scale.num_train)
+
+    num_classes = 10  # As many images of each.
+    num_train = max(num_train // num_classes, 1) * num_classes
+    num_test = scale.num_test if num_train == scale.num_train else _PART_OF_TEST
+    return Images(num_train, min(num_test, scale.num_test), height, width)
+
+
+def width_and_height(resize: Resize) -> tuple[int, ...]:
+    """Return the width and the height, in pixels, that an argument `resize` means."""
+    if isinstance(resize, tuple | list):
+        return tuple(resize)
+    return (resize or 28,) * 2
+
+
+def check_positive_int(name: str, value: Any) -> None:
+    """Refuse what is not a whole number greater than 0.
+
+    Raises:
+        ValueError: It is something else; the message names the argument.
+    """
+    # Numbers of NumPy are no int, but have an index.
+    is_int = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not is_int or value <= 0:
+        raise ValueError(f"{name} is {value!r}; give a whole number greater than 0.")
 
 
 def data_folder() -> Path | None:

@@ -34,10 +34,11 @@ from d2lutil.engine.static_graph import (
     RUNS_IMPERATIVELY,
     USES_FLOAT32,
 )
+from d2lutil.fashion_mnist import DIFFERS
 from d2lutil.history import History
 from d2lutil.pages import sections
 from d2lutil.pages.sections import Cell
-from d2lutil.settings import FULL, LESSON, SMOKE, run_scale
+from d2lutil.settings import FULL, LESSON, SMOKE, Images, images_used, run_scale
 
 CHECKPOINTS = Path(__file__).parents[1] / ".checkpoints"
 
@@ -55,6 +56,8 @@ RECORDED = [
 
 # What training prints because of how it is run, in a recording only.
 NOTES = [RUNS_IMPERATIVELY, USES_FLOAT32, OTHER_BATCH, IS_DAMAGED]
+
+LOADS = "load_data_fashion_mnist"
 
 RECORDED_LINE = (
     "recorded on {date}: {processor}, {threads}, {dtypes}, {seconds:.0f} sec in total\n"
@@ -174,6 +177,7 @@ def note_history(
     cells = _training_cells(executed or notebook)
     if cells:
         history = _history(cells[-1])
+        history.images = _images(executed or notebook)
         noted = notebook.metadata.setdefault("d2lutil", {})
         noted.setdefault("histories", {})[scale] = asdict(history)
 
@@ -213,8 +217,13 @@ def drop_notes(notebook: NotebookNode) -> None:
 
 
 def pattern(sentence: str) -> str:
-    """Return a regular expression that finds what `sentence.format(...)` makes."""
-    return re.sub(r"\\\{[^{}]*\\\}", ".*", re.escape(sentence))
+    """Return a regular expression that finds what `sentence.format(...)` makes.
+
+    What stands in place of a field `{used.name}` is a group of that name.
+    """
+    escaped = re.escape(sentence)
+    named = re.sub(r"\\\{used\\\.(\w+)\\\}", r"(?P<\1>.*)", escaped)
+    return re.sub(r"\\\{[^{}]*\\\}", ".*", named)
 
 
 def store(notebook: NotebookNode, path: Path) -> None:
@@ -395,6 +404,24 @@ def _history(cell: Cell) -> History:
     if len(history.loss) != _num_epochs(text):
         raise RecordingError("A training diverged: nothing is stored.")
     return history
+
+
+def _images(notebook: NotebookNode) -> Images | None:
+    """Return which images the book's own cells loaded last, None if none did."""
+    loading = [
+        cell
+        for cell in sections.code_cells(notebook)
+        if not sections.is_added(cell) and LOADS in sections.source(cell)
+    ]
+    if not loading:
+        return None
+    if told := re.search(pattern(DIFFERS), sections.printed(loading[-1])):
+        return Images(
+            **{name: int(number) for name, number in told.groupdict().items()}
+        )
+
+    resize = re.search(r"resize=(\d+)", sections.source(loading[-1]))
+    return images_used(int(resize[1]) if resize else None, FULL)
 
 
 def _date(checkpoint: Path) -> datetime.date:

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 
 from d2lutil.checks import MistakeError
 from d2lutil.engine.static_graph import hybrid_blocks_inactive
-from d2lutil.settings import FULL, run_scale
+from d2lutil.settings import highest_edge, run_scale
 
 
 def explained(run: Callable, net: Callable) -> Callable:
@@ -171,14 +171,12 @@ def _last_words(error: Exception) -> str:
 
 
 def _scale_hint(X: nd.NDArray) -> str:
-    """Name the run scale where it may be why images are smaller than expected."""
-    scale = run_scale()
-    asked = {small: edge for edge, small in scale.pixels.items()}
-    if scale == FULL or X.ndim != 4 or X.shape[-1] not in asked:
+    """Name `lesson` where it may be why images are smaller than expected."""
+    highest = highest_edge()
+    if highest is None or X.ndim != 4 or highest not in X.shape[2:]:
         return ""
-    edge = X.shape[-1]
     return (
-        f" At scale {scale.name} the images have {edge} x {edge} pixels where a cell "
-        f"asks for {asked[edge]}: give the network that size before the training, or "
-        "use D2LUTIL_SCALE=full."
+        f" gb.lesson(pixels={highest}) makes larger images {highest} pixels high and "
+        f"wide at scale {run_scale().name}: give the network that size before the "
+        "training, or call gb.lesson without pixels."
     )

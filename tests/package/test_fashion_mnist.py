@@ -224,14 +224,113 @@ def test_file_of_the_book_with_a_wrong_size_is_an_error_when_it_is_loaded(tiny):
 # What is printed.
 
 
+@pytest.fixture(autouse=True)
+def no_lesson():
+    yield
+    gb.lesson()
+
+
+# What `gb.lesson` was told, scale, size that a cell asks for; images that are used.
+USED = [
+    ({}, "smoke", 28, "500 + 250 images of 28 x 28"),
+    ({}, "smoke", 224, "30 + 250 images of 224 x 224"),
+    ({}, "lesson", 96, "20410 + 2000 images of 96 x 96"),
+    ({}, "lesson", 224, "3750 + 2000 images of 224 x 224"),
+    ({"pixels": 72}, "lesson", 224, "36290 + 2000 images of 72 x 72"),
+    ({"pixels": 72}, "lesson", (96, 60), "43550 + 2000 images of 60 x 72"),
+    ({"pixels": 72, "num_train": 60_000}, "lesson", 224, "60000 + 10000 images of 72"),
+    ({"pixels": 72, "num_train": 60_000}, "smoke", 224, "500 + 250 images of 72 x 72"),
+    ({"num_train": 24_009}, "lesson", 28, "24000 + 2000 images of 28 x 28"),
+    ({"num_train": 24_000}, "lesson", 224, "24000 + 2000 images of 224 x 224"),
+    ({"num_train": 100}, "smoke", 28, "100 + 250 images of 28 x 28"),
+    ({"pixels": 14}, "lesson", None, "60000 + 10000 images of 14 x 14"),
+]
+
+
+@pytest.mark.parametrize(("told", "scale", "resize", "used"), USED)
+def test_scale_and_lesson_decide_which_images_are_used(
+    monkeypatch, capsys, told, scale, resize, used
+):
+    monkeypatch.setenv("D2LUTIL_SCALE", scale)
+    gb.lesson(**told)
+    loaders = gb.load_data_fashion_mnist(8, resize)
+    line = capsys.readouterr().out
+    assert line.startswith(f"Fashion-MNIST: {scale} scale, {used}")
+
+    numbers = " + ".join(str(len(loader.labels)) for loader in loaders)
+    height, width = next(iter(loaders[1]))[0].shape[2:]
+    assert f"{numbers} images of {height} x {width}".startswith(used)
+
+
 def test_the_difference_from_the_book_is_said(monkeypatch, capsys):
     monkeypatch.setenv("D2LUTIL_SCALE", "smoke")
+    gb.lesson(num_train=400, pixels=72)
     gb.load_data_fashion_mnist(8, resize=224)
     assert capsys.readouterr().out == (
-        "Fashion-MNIST: smoke scale, 500 + 250 images of 72 x 72 pixels "
+        "Fashion-MNIST: smoke scale, 400 + 250 images of 72 x 72 pixels "
         "(asked: 60000 + 10000 of 224 x 224); "
         "D2LUTIL_SCALE=full gives the book's run\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "resize"),
+    [
+        ({}, None),
+        ({}, (32, 40)),
+        ({"pixels": 72}, 48),
+        ({"num_train": 60_000, "pixels": 72}, 72),
+    ],
+)
+def test_lesson_that_is_the_run_of_the_book_says_nothing(
+    monkeypatch, capsys, told, resize
+):
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    gb.lesson(**told)
+    train_iter, test_iter = gb.load_data_fashion_mnist(8, resize)
+    assert (len(train_iter.labels), len(test_iter.labels)) == (60_000, 10_000)
+    assert capsys.readouterr().out == ""
+
+
+def test_lesson_changes_nothing_at_scale_full(monkeypatch, capsys):
+    monkeypatch.setenv("D2LUTIL_SCALE", "full")
+    gb.lesson(num_train=100, pixels=32)
+    train_iter, test_iter = gb.load_data_fashion_mnist(8, resize=96)
+    assert (len(train_iter.labels), len(test_iter.labels)) == (60_000, 10_000)
+    assert next(iter(test_iter))[0].shape == (8, 1, 96, 96)
+    assert capsys.readouterr().out == ""
+
+
+def test_lesson_without_arguments_takes_back_what_was_said(monkeypatch):
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    gb.lesson(num_train=100, pixels=32)
+    gb.lesson()
+    train_iter, _ = gb.load_data_fashion_mnist(8)
+    assert len(train_iter.labels) == 60_000
+
+
+@pytest.mark.parametrize("number", [0, -5, 1.5, "72", True])
+@pytest.mark.parametrize("argument", ["num_train", "pixels"])
+def test_lesson_takes_whole_numbers_only(argument, number):
+    with pytest.raises(ValueError, match=f"^{argument} is {number!r}; give a whole"):
+        gb.lesson(**{argument: number})
+
+
+@pytest.mark.parametrize("number", [9, 60_001])
+def test_lesson_takes_no_more_images_than_there_are(monkeypatch, number):
+    with pytest.raises(ValueError, match=rf"num_train is {number}; give 10 to 60000\."):
+        gb.lesson(num_train=number)
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    assert len(gb.load_data_fashion_mnist(8)[0].labels) == 60_000
+
+
+def test_scale_that_a_cell_sets_holds_from_there_on(monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    gb.lesson(num_train=100)
+    InteractiveShell().run_line_magic("env", "D2LUTIL_SCALE=full")
+    assert len(gb.load_data_fashion_mnist(8)[0].labels) == 60_000
 
 
 def test_the_run_of_the_book_says_nothing(monkeypatch, capsys):
@@ -281,7 +380,7 @@ def test_batches_equal_those_of_gluon(resize):
     transform = transforms.Compose([*steps, transforms.ToTensor()])
     dataset = ArrayDataset(mx.nd.array(images, dtype="uint8"), labels)
     expected = list(DataLoader(dataset.transform_first(transform), batch_size=8))
-    loader = fashion_mnist.BatchLoader(images, labels, 8, resize)
+    loader = gb.BatchLoader(images, labels, 8, resize)
     batches = list(loader)
     assert len(loader) == len(batches) == len(expected) == 3
     for (X, y), (X_gluon, y_gluon) in zip(batches, expected, strict=True):
@@ -313,7 +412,7 @@ def test_shuffling_follows_the_seed(monkeypatch):
     monkeypatch.setenv("D2LUTIL_SCALE", "smoke")
     train_iter, test_iter = gb.load_data_fashion_mnist(500)
 
-    def order(data_iter: fashion_mnist.BatchLoader, seed: int) -> list[float]:
+    def order(data_iter: gb.BatchLoader, seed: int) -> list[float]:
         np.random.seed(seed)
         return next(iter(data_iter))[1].asnumpy().tolist()
 

@@ -316,11 +316,22 @@ def test_there_are_thirty_mistakes():
     assert len(MISTAKES) >= 30
 
 
+@pytest.fixture
+def lowered():
+    gb.lesson(pixels=72)
+    yield
+    gb.lesson()
+
+
 @pytest.mark.parametrize("scale", ["lesson", "smoke"])
-def test_sentence_names_the_scale_where_it_may_be_the_cause(monkeypatch, scale):
+def test_sentence_names_the_lesson_where_it_may_be_the_cause(
+    monkeypatch, lowered, scale
+):
     monkeypatch.setenv("D2LUTIL_SCALE", scale)
-    with pytest.raises(MistakeError, match=rf"At scale {scale} .* 72 x 72 .* 224"):
+    sentence = rf"pixels=72\) .* 72 pixels .* scale {scale}"
+    with pytest.raises(MistakeError, match=sentence):
         fit(seen(lenet(), 224), data(edge=72))
+
     monkeypatch.setenv("D2LUTIL_SCALE", "full")
     with pytest.raises(MistakeError) as caught:
         fit(seen(lenet(), 224), data(edge=72))

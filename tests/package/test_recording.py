@@ -145,7 +145,32 @@ def test_history_is_that_of_the_last_training_of_the_book():
         "train_acc": [0.155, 0.169],
         "test_acc": [0.162, 0.819],
         "seconds": [34.9, 34.7],
+        "images": None,
     }
+
+
+TOLD = (
+    "Fashion-MNIST: lesson scale, 24000 + 2000 images of 72 x 48 pixels (asked: 60000 "
+    "+ 10000 of 224 x 96); D2LUTIL_SCALE=full gives the book's run\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "told", "images"),
+    [
+        ("resize=224)", TOLD, (24_000, 2_000, 72, 48)),
+        ("resize=96)", "", (60_000, 10_000, 96, 96)),
+        (")", "", (60_000, 10_000, 28, 28)),
+    ],
+)
+def test_history_knows_which_images_it_was_measured_with(source, told, images):
+    loading = new_code_cell(f"data = gb.{run.LOADS}(8, {source}")
+    loading.outputs = [new_output("stream", name="stdout", text=told + "more\n")]
+    added = new_code_cell(f"gb.{run.LOADS}(8, resize=32)", metadata={"tags": ["extra"]})
+    notebook = new_notebook(cells=[loading, added, training_cell()])
+    run.note_history(notebook, "lesson")
+    noted = notebook.metadata["d2lutil"]["histories"]["lesson"]["images"]
+    assert tuple(noted.values()) == images
 
 
 def test_history_of_another_scale_stays():
