@@ -38,13 +38,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.contrib import amp
 
+from d2lutil.engine import rewrites
+from d2lutil.engine.rewrites import Graph
 from d2lutil.engine.watch import Watch
 from d2lutil.settings import compiles_networks, compute_dtype
 
@@ -65,7 +66,6 @@ _MAY_DRAW = re.compile("random|sample_|shuffle|_npi_|RNN|Custom")
 _MAY_DRAW_WITH = {"always", "rrelu"}
 
 Network = Callable[[nd.NDArray], nd.NDArray]
-Graph = dict[str, Any]
 Shape = tuple[int, ...]
 
 
@@ -128,10 +128,13 @@ class CompiledNetwork:
 
     def __call__(self, X: nd.NDArray) -> nd.NDArray:
         """Return the output (batch, ...) of the network for a batch (batch, ...)."""
-        if self._kind(X) == self._served:
-            return self._graph(X)
-        self._tell(X)
-        return self._net(X)
+        if self._kind(X) != self._served:
+            self._tell(X)
+            return self._net(X)
+        # The graph's gradients are those of training, whatever the mode.
+        if autograd.is_recording() and not autograd.is_training():
+            return self._net(X)
+        return self._graph(X)
 
     def _kind(self, X: nd.NDArray) -> tuple[Shape, type]:
         """Return in what batches have to agree."""
@@ -313,29 +316,6 @@ def _load(graph: Graph) -> mx.sym.Symbol:
         ) from error
 
 
-def _with_onednn_operators(
-    symbol: mx.sym.Symbol, net: gluon.Block, shape: Shape
-) -> mx.sym.Symbol:
-    """Replace operators by their twins from oneDNN.
-
-    oneDNN keeps arrays in blocks of channels. MXNet's own `relu` and `broadcast_add`
-    need the plain layout, so that every residual block would convert its arrays back
-    and forth.
-    """
-    graph = json.loads(symbol.tojson())
-    shapes = _shapes(symbol, net, shape)
-
-    for node in graph["nodes"]:
-        if node["op"] == "relu":
-            node |= {"op": "Activation", "attrs": {"act_type": "relu"}}
-        elif node["op"] == "broadcast_add":
-            left, right = (graph["nodes"][i]["name"] for i, *_ in node["inputs"])
-            if left in shapes and shapes[left] == shapes.get(right):
-                node["op"] = "elemwise_add"
-
-    return mx.sym.load_json(json.dumps(graph))
-
-
 def _takes_other_sizes(graph: Graph, net: gluon.Block, shape: Shape) -> bool:
     """Tell whether the graph takes batches of another number of examples.
 
@@ -373,9 +353,17 @@ def _static_block(
     graph: Graph, net: gluon.Block, shape: Shape, dtype: str = "float32"
 ) -> gluon.SymbolBlock:
     """Turn a graph into a block that runs it fast."""
-    symbol = _with_onednn_operators(_load(graph), net, shape)
+    symbol = _load(graph)
+    shapes = _shapes(symbol, net, shape)
+    graph = json.loads(symbol.tojson())
+    rewrites.use_onednn_operators(graph, shapes)
+    rewrites.fuse_batch_norm_with_relu(graph, shapes)
+
     if dtype == "bfloat16":
-        symbol = _in_bfloat16(symbol)
+        in_float32 = rewrites.keep_head_in_float32(graph, _DATA, shapes)
+        symbol = _in_bfloat16(_load(graph), in_float32)
+    else:
+        symbol = _load(graph)
     block = _symbol_block(symbol, net)
     block.hybridize(static_alloc=True, static_shape=True)
     return block
@@ -387,9 +375,19 @@ def _symbol_block(symbol: mx.sym.Symbol, net: gluon.Block) -> gluon.SymbolBlock:
     return gluon.SymbolBlock([symbol], [data], params=net.collect_params())
 
 
-def _in_bfloat16(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Let convolutions and dense layers compute in bfloat16; the output is float32."""
-    converted = amp.convert_symbol(symbol, target_dtype="bfloat16", data_names=[_DATA])
+def _in_bfloat16(symbol: mx.sym.Symbol, in_float32: list[str]) -> mx.sym.Symbol:
+    """Let convolutions and dense layers compute in bfloat16; the output is float32.
+
+    Args:
+        symbol: Symbol.
+        in_float32: Names of convolutions that do not.
+    """
+    converted = amp.convert_symbol(
+        symbol,
+        target_dtype="bfloat16",
+        data_names=[_DATA],
+        excluded_sym_names=in_float32,
+    )
     return mx.sym.amp_cast(converted, dtype="float32")
 
 

@@ -821,7 +821,7 @@ def test_network_runs_imperatively_where_its_graph_fails_in_bfloat16(
     monkeypatch.setattr(static_graph, "has_bfloat16", lambda: True)
 
     # As on a device without the operators: what fails, fails when it runs.
-    def failing(symbol):
+    def failing(symbol, in_float32):
         return mx.sym.linalg.potrf(-mx.sym.dot(symbol, symbol, transpose_b=True))
 
     monkeypatch.setattr(static_graph, "_in_bfloat16", failing)
