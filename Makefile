@@ -5,8 +5,8 @@
 # make execute NB=08-nin stores a notebook's outputs; make record does so at scale full,
 # for hours, and goes on where it was stopped (without NB: sections 05 to 12); make history
 # stores only what a training at scale lesson measured.
-# make bench compares the speed of training, make profile and make convergence look into
-# it: benchmarks/README.md. GPU=1 takes MXNet's build for a GPU, until GPU=0.
+# make bench compares the speed of training; make profile, convergence, growth, lessons and
+# start look into it: benchmarks/README.md. GPU=1 takes MXNet's build for a GPU, until GPU=0.
 #
 # All that is installed stays in this folder: an environment for each kind of work (.venv,
 # .venv-html …), .uv, .cache. setup/run.py makes an environment, whole or not at all, and
@@ -22,7 +22,7 @@ PYTHON := $(RUN) .venv
 PLAIN := env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA
 
 .PHONY: lab edit restore test test-lesson test-lab test-site test-setup html bench \
-	profile convergence lint execute record history clean browser
+	profile convergence growth lessons start lint execute record history clean browser
 
 lab:
 	$(PYTHON) -m lab.start $(ARGS)
@@ -71,11 +71,11 @@ bench:
 	@$(PYTHON) -m benchmarks.run --rounds $(ROUNDS) \
 		--torch-python "$(TORCH_PYTHON)" $(NETS)
 
-profile:
-	@$(PYTHON) -m benchmarks.profile $(NETS)
+profile convergence:
+	@$(PYTHON) -m benchmarks.$@ $(NETS)
 
-convergence:
-	@$(PYTHON) -m benchmarks.convergence $(NETS)
+growth lessons start:
+	@$(PYTHON) -m benchmarks.$@ --rounds $(ROUNDS)
 
 execute:
 	$(PYTHON) -m recording.run $(NB)

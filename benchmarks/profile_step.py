@@ -7,7 +7,7 @@ prints between two marks belong to one step.
 import sys
 
 from benchmarks.measure_mxnet import train
-from benchmarks.steps import MarkedBatches
+from benchmarks.steps import TASKS, MarkedBatches
 
 if __name__ == "__main__":
-    train(sys.argv[1], MarkedBatches)
+    train(sys.argv[1], TASKS[sys.argv[1]], MarkedBatches)

@@ -15,16 +15,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from loky import cpu_count
 
 from benchmarks.steps import TASKS
 
+K = TypeVar("K")
+
 ROOT = Path(__file__).parents[1]
 
 # Variables that change threads, memory or what d2lutil does: only variants set them.
 SETTINGS = (
-    *("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "TORCH_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "TORCH_", "TORCHINDUCTOR_"),
     *("MALLOC_", "GLIBC_TUNABLES", "MXNET_", "D2LUTIL_"),
 )
 
@@ -65,21 +68,28 @@ def _mxnet(name: str, package: str, **environment: str) -> Variant:
     return Variant(name, "benchmarks.measure_mxnet", (package,), environment)
 
 
-def _torch(name: str, dtype: str, layout: str) -> Variant:
-    return Variant(name, "benchmarks.measure_torch", (dtype, layout))
+def _torch(dtype: str, layout: str, mode: str) -> Variant:
+    usual = ("contiguous_format", "float32", "eager")
+    name = ["PyTorch", *(s for s in (mode, layout, dtype) if s not in usual)]
+    return Variant(", ".join(name), "benchmarks.measure_torch", (dtype, layout, mode))
 
 
 GLUONBOOK = _mxnet("gluonbook", "gluonbook", **MALLOC_OF_GLIBC)
-VARIANTS = [
-    GLUONBOOK,
-    _mxnet("d2lutil, all cores only", "d2lutil", **MALLOC_OF_GLIBC),
+D2LUTIL = [
     _mxnet("d2lutil", "d2lutil"),
     _mxnet("d2lutil, compiled", "d2lutil", D2LUTIL_COMPILE="1"),
     _mxnet("d2lutil, compiled, bfloat16", "d2lutil", D2LUTIL_DTYPE="bfloat16"),
-    _torch("PyTorch", "float32", "contiguous_format"),
-    _torch("PyTorch, channels_last", "float32", "channels_last"),
-    _torch("PyTorch, bfloat16", "bfloat16", "contiguous_format"),
-    _torch("PyTorch, channels_last, bfloat16", "bfloat16", "channels_last"),
+]
+VARIANTS = [
+    GLUONBOOK,
+    _mxnet("d2lutil, all cores only", "d2lutil", **MALLOC_OF_GLIBC),
+    *D2LUTIL,
+    *(
+        _torch(dtype, layout, mode)
+        for dtype in ("float32", "bfloat16")
+        for mode in ("eager", "compiled")
+        for layout in ("contiguous_format", "channels_last")
+    ),
 ]
 
 
@@ -204,47 +214,69 @@ def measure(python: str, *command: str, **environment: str) -> dict:
     return json.loads(output_of(python, *command, **environment).splitlines()[-1])
 
 
-def measure_all(
-    sections: Sequence[str], variants: Sequence[Variant], rounds: int, torch_python: str
-) -> Results:
-    """Measure every variant on every section, in turn; tell progress on stderr.
+@dataclass(frozen=True)
+class Command:
+    """What measures something in a process of its own.
+
+    Attributes:
+        python: Interpreter.
+        arguments: Module and its arguments.
+        environment: Variables that are set for it.
+    """
+
+    python: str
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def command_of(
+    section: str, variant: Variant, *size: int, python: str = sys.executable
+) -> Command:
+    """Return what measures a section's network.
 
     Args:
-        sections: Names of the sections, of `TASKS`.
-        variants: The variants.
-        rounds: How many times each is measured.
-        torch_python: Interpreter for the variants of PyTorch.
+        section: Name of the section.
+        variant: How it is trained.
+        *size: Batch size and pixels, where they are not the section's.
+        python: Interpreter.
     """
-    tasks = [(section, variant) for section in sections for variant in variants]
-    measured: dict[tuple[str, Variant], list[Result]] = {task: [] for task in tasks}
+    arguments = (variant.module, section, *variant.arguments, *map(str, size))
+    return Command(python, arguments, variant.environment)
+
+
+def measure_all(commands: dict[K, Command], rounds: int) -> dict[K, Result]:
+    """Run all commands, in turn; return the medians. Tell progress on stderr.
+
+    Args:
+        commands: What measures each result.
+        rounds: How many times each is measured.
+    """
+    measured: dict[K, list[Result]] = {name: [] for name in commands}
     for number in range(1, rounds + 1):
-        for section, variant in tasks:
+        for name, command in commands.items():
             result = Result(
-                **measure(
-                    torch_python if variant.is_torch else sys.executable,
-                    variant.module,
-                    section,
-                    *variant.arguments,
-                    **variant.environment,
-                )
+                **measure(command.python, *command.arguments, **command.environment)
             )
-            measured[section, variant].append(result)
+            measured[name].append(result)
+            set_for_it = " ".join(f"{k}={v}" for k, v in command.environment.items())
             print(
-                f"round {number}/{rounds}, {section}, {variant.name}: "
+                f"round {number}/{rounds}, {set_for_it} {' '.join(command.arguments)}: "
                 f"{result.images_per_second:.1f} images/s, {result.peak_mib:.0f} MiB",
                 file=sys.stderr,
             )
-    return {task: median_result(results) for task, results in measured.items()}
+    return {name: median_result(results) for name, results in measured.items()}
 
 
-def torch_version(python: str) -> str | None:
-    """Return the version of PyTorch that an interpreter imports, or None."""
+def torch_build(python: str) -> str | None:
+    """Return the build of PyTorch that an interpreter imports, or None."""
+    code = (
+        "import re, torch; show = torch.__config__.show(); "
+        "onednn = re.search(r'MKL-DNN v([\\d.]+)', show)[1]; "
+        "print(f'torch {torch.__version__} (oneDNN {onednn}, ' + "
+        "torch.backends.cpu.get_cpu_capability() + ')')"
+    )
     try:
-        run = subprocess.run(
-            [python, "-c", "import torch; print(torch.__version__)"],
-            capture_output=True,
-            text=True,
-        )
+        run = subprocess.run([python, "-c", code], capture_output=True, text=True)
     except OSError:
         return None
     return None if run.returncode else run.stdout.strip()
@@ -264,6 +296,24 @@ def sections_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def rounds_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of a command line that says how many rounds there are."""
+    parser = argparse.ArgumentParser(description=description)
+    add_rounds(parser)
+    return parser
+
+
+def add_rounds(parser: argparse.ArgumentParser) -> None:
+    """Let a command line say how many rounds there are."""
+    parser.add_argument("--rounds", type=_positive, default=3)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give 1 or more.")
+    return int(text)
+
+
 def _section(name: str) -> str:
     if name not in TASKS:
         raise argparse.ArgumentTypeError(f"{name}: choose from {', '.join(TASKS)}.")
@@ -273,13 +323,12 @@ def _section(name: str) -> str:
 def main() -> None:
     """Measure what the command line asks for and print the tables."""
     parser = sections_parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    add_rounds(parser)
     parser.add_argument("--torch-python", default=sys.executable)
     arguments = parser.parse_args()
-    if arguments.rounds < 1:
-        parser.error("--rounds must be at least 1.")
     sections = arguments.sections
-    torch = torch_version(arguments.torch_python)
+    torch_python = arguments.torch_python
+    torch = torch_build(torch_python)
     variants = [v for v in VARIANTS if torch or not v.is_torch]
     limits = {
         dtype: measure(sys.executable, "benchmarks.measure_peak", dtype)["gflops"]
@@ -289,13 +338,18 @@ def main() -> None:
         # There, d2lutil computes in float32.
         del limits["bfloat16"]
         variants = [v for v in variants if v.is_torch or v.dtype != "bfloat16"]
-    results = measure_all(sections, variants, arguments.rounds, arguments.torch_python)
+    commands = {
+        (section, v): command_of(section, v, python=torch_python)
+        if v.is_torch
+        else command_of(section, v)
+        for section in sections
+        for v in variants
+    }
+    results = measure_all(commands, arguments.rounds)
     packages = [f"{name} {version(name)}" for name in ("mxnet", "gluonbook")]
-    packages.append(f"torch {torch}" if torch else "PyTorch left out: not importable")
-    cores = cpu_count(only_physical_cores=True)
+    packages.append(torch or "PyTorch left out: not importable")
     print(
-        f"{datetime.date.today()}; {_processor_name()}, {cores} core(s); "
-        f"{', '.join(packages)}; median of {arguments.rounds} round(s). "
+        f"{machine()}; {', '.join(packages)}; median of {arguments.rounds} round(s). "
         f"Limit: {limits['float32']:.0f} GFLOP/s in float32, "
         + (
             f"{limits['bfloat16']:.0f} in bfloat16.\n"
@@ -308,10 +362,12 @@ def main() -> None:
 
 # A process inherits the peak of the memory of the one that starts it, so MXNet is
 # imported when all is measured.
-def _processor_name() -> str:
+def machine() -> str:
+    """Return the date, the processor and its number of cores."""
     from d2lutil.device import processor_name
 
-    return processor_name()
+    cores = cpu_count(only_physical_cores=True)
+    return f"{datetime.date.today()}; {processor_name()}, {cores} core(s)"
 
 
 def _multiply_adds(sections: Sequence[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import d2lutil as gb
-from benchmarks import measure_loss, measure_peak, profile, run, steps
+from benchmarks import growth, measure_loss, measure_peak, profile, run, start, steps
 from d2lutil.engine import static_graph
 from d2lutil.pages import sections
 
@@ -73,7 +73,7 @@ def test_limit_is_that_of_products_in_the_type(dtype, operand):
 
 
 def test_pytorch_of_an_interpreter_that_is_not_there_is_left_out():
-    assert run.torch_version("/no/such/python") is None
+    assert run.torch_build("/no/such/python") is None
 
 
 def test_median_is_taken_of_each_number():
@@ -124,7 +124,7 @@ def test_measurement_that_fails_says_why():
 def test_interpreter_without_pytorch_is_recognised(tmp_path):
     (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "python").chmod(0o755)
-    assert run.torch_version(str(tmp_path / "python")) is None
+    assert run.torch_build(str(tmp_path / "python")) is None
 
 
 @pytest.mark.parametrize("section", steps.TASKS)
@@ -199,3 +199,53 @@ def test_unknown_section_is_refused(capsys):
         run.sections_parser("").parse_args(["99-none"])
     assert "99-none: choose from 06-alexnet" in capsys.readouterr().err
     assert run.sections_parser("").parse_args([]).sections == list(steps.TASKS)
+
+
+def test_all_modes_of_pytorch_are_compared():
+    names = [v.name for v in run.VARIANTS if v.is_torch]
+    assert len(names) == len(set(names)) == 8
+    assert "PyTorch, compiled, channels_last, bfloat16" in names
+    assert [v.dtype for v in run.VARIANTS if v.is_torch].count("bfloat16") == 4
+
+
+def test_batch_and_pixels_reach_the_program():
+    variant = run.D2LUTIL[1]
+    command = run.command_of("11-resnet", variant, 8, 48)
+    program = "benchmarks.measure_mxnet 11-resnet d2lutil 8 48"
+    assert " ".join(command.arguments) == program
+    assert command.environment == {"D2LUTIL_COMPILE": "1"}
+    result = run.measure(sys.executable, *command.arguments[:2], "d2lutil", "2", "32")
+    assert result.keys() == {"images_per_second", "peak_mib"}
+
+
+def test_each_result_is_the_median_of_its_rounds(monkeypatch, capsys):
+    speeds = iter([5, 70, 1, 90, 3, 80])
+    monkeypatch.setattr(
+        run,
+        "measure",
+        lambda *_, **__: {"images_per_second": next(speeds), "peak_mib": 1},
+    )
+    command = run.command_of("08-nin", run.GLUONBOOK)
+    results = run.measure_all({"a": command, "b": command}, rounds=3)
+    assert (results["a"].images_per_second, results["b"].images_per_second) == (3, 80)
+    assert "round 3/3, " in capsys.readouterr().err
+
+
+def test_growth_shows_seconds_and_gibibytes_of_every_point():
+    results = {
+        (variant, point(n)): run.Result(2.0 * point(n)[0], peak_mib=2048)
+        for values, point in growth.AXES.values()
+        for n in values
+        for variant in growth.VARIANTS
+    }
+    lines = growth.table(results).splitlines()
+    assert f"| 8 | 96 | {growth.NUM_CORES} | 0.500 | 2.000 | 0.500 | 2.000 |" in lines
+    fields = growth.plot(results).axes
+    assert len(fields) == 2 * len(growth.AXES)
+    assert list(fields[0].lines[0].get_ydata()) == [0.5] * len(growth.BATCH_SIZES)
+
+
+def test_section_stops_after_its_first_batch():
+    seconds = start.seconds_to_first_batch("05-lenet")
+    assert 0 < seconds < 60
+    assert 0 < start.seconds_to_import() < seconds
