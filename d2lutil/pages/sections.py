@@ -25,7 +25,8 @@ Cell = dict[str, Any]
 # Tags of cells that the source document does not have.
 ADDED = {"extra", "figure"}
 
-_SECTION_LINK = re.compile(r"\]\((\w[\w-]*)\.ipynb\)")
+# Sections have a number, 01 or a1.
+_SECTION_LINK = re.compile(r"\]\((\w\d-[\w-]+)\.ipynb\)")
 _DEFINITION = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
 _NAMES_TO_BUILD_WITH = {"nn", *dir(builtins)}
 
@@ -39,11 +40,12 @@ def section_names() -> list[str]:
 def notebook_names() -> list[str]:
     """Return the names of all notebooks of the book; others in the folder are none.
 
-    They are the index, the sections, and their solutions: "solutions/08-nin".
+    They are the index, the sections, the list of words, and the sections' solutions,
+    such as "solutions/08-nin".
     """
     sections = section_names()
-    solutions = [f"solutions/{name}" for name in sections]
-    return ["index", *sections, *(name for name in solutions if path(name).exists())]
+    others = ["words", *(f"solutions/{name}" for name in sections)]
+    return ["index", *sections, *(name for name in others if path(name).exists())]
 
 
 def path(name: str) -> Path:

@@ -30,6 +30,7 @@ LOOK_AT_IT = (
 
 # The figures of each notebook, in the order in which it shows them.
 SHOWN = {
+    "index": ["family"],
     "01-conv-layer": ["correlation", "receptive-field"],
     "02-padding-and-strides": ["padding-strides"],
     "03-channels": ["channels", "conv-1x1"],

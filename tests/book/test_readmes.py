@@ -1,9 +1,10 @@
-"""Protects: both READMEs lead to what exists, and state what was recorded.
+"""Protects: READMEs and index lead to what exists, and state what was recorded.
 
 Their tables list every section, with the accuracy of its stored trainings.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,13 @@ import d2lutil as gb
 from d2lutil.pages import sections
 from tests.book.reading import ROOT, name_of, read
 
-READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+CHINESE = ROOT / "README.zh-CN.md"
+READMES = [ROOT / "README.md", CHINESE]
+OTHER_PAGES = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *ROOT.glob("*/README.md"),
+]
 TARGET = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 # | [05 LeNet](notebooks/05-lenet.ipynb) | what one learns | minutes | lesson | full |
 ROW = re.compile(
@@ -69,6 +76,32 @@ def wrong_accuracies(text: str) -> Iterator[str]:
 
 def test_links_exist(text):
     assert not dead_links(text)
+
+
+@pytest.mark.parametrize("page", OTHER_PAGES, ids=name_of)
+def test_links_of_other_pages_exist(page):
+    assert not dead_links(page.read_text(encoding="utf-8"), page.parent)
+
+
+def columns(text: str, row: str) -> dict[str, list[str]]:
+    """Return the columns after the title of each row, by the notebook it leads to."""
+    rows = re.findall(rf"^{row}\(([\w/-]+)\.ipynb\) \| (.*) \|$", text, re.MULTILINE)
+    return {name: columns.split(" | ") for name, columns in rows}
+
+
+def test_index_says_of_each_section_what_the_readme_says():
+    readme = CHINESE.read_text(encoding="utf-8").replace("](notebooks/", "](")
+    index = read(sections.path("index")).cells[0].source
+    stated = columns(index, r"\| \w+ \| \[[^\]]+\]")
+    assert list(stated) == sections.section_names()
+    assert stated == columns(readme, r"\| \[[^\]]+\]")
+
+
+def test_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)[1]
+    changed = re.search(r"^## (\d\S*)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1]
+    assert project == cited == changed
 
 
 def test_table_lists_the_sections_in_order(text):
