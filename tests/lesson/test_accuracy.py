@@ -7,12 +7,10 @@ cores.
 import contextlib
 import io
 
-import mxnet as mx
-import numpy as np
 import pytest
 
+from benchmarks.measure_lesson import train
 from d2lutil.history import History
-from d2lutil.pages import sections
 from d2lutil.settings import num_threads, run_scale
 
 SEED = 0
@@ -34,16 +32,11 @@ SEEDS = {
 MARGIN = 0.05
 
 
-def train_section(name: str) -> History:
-    """Train a section's network: the book's cells, and what is said of a lesson."""
-    mx.random.seed(SEED)
-    np.random.seed(SEED)
-    printed, namespace = io.StringIO(), {}
+def trained(section: str) -> History:
+    """Train the network of a section; return what it printed."""
+    printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        for cell in sections.code_cells(sections.read(name)):
-            source = sections.source(cell)
-            if not sections.is_added(cell) or source.startswith("gb.lesson("):
-                exec(source, namespace)
+        train(section, SEED)
     return History.parse(printed.getvalue())
 
 
@@ -51,7 +44,7 @@ def train_section(name: str) -> History:
 def test_network_learns_what_it_learned_with_three_seeds(name):
     assert run_scale().name == "lesson", "make test-lesson sets the scale"
     assert num_threads() == 1, "make test-lesson sets the number of threads"
-    history = train_section(name)
+    history = trained(name)
 
     lowest, highest = SEEDS[name]
     assert lowest - MARGIN <= history.test_acc[-1] <= highest + MARGIN
