@@ -1,5 +1,6 @@
 # make lab opens the book in working copies, make edit the originals, make restore
-# NB=08-nin brings a section back. make test runs every cell of every notebook; what needs
+# NB=08-nin brings a section back. make doctor says what is installed, what is wrong with
+# it and how to mend that. make test runs every cell of every notebook; what needs
 # a browser, an installation or hours has targets of its own: test-lab test-site
 # test-setup test-lesson. make html builds the reading edition in _build/html.
 # make execute NB=08-nin stores a notebook's outputs; make record does so at scale full,
@@ -21,7 +22,7 @@ PYTHON := $(RUN) .venv
 # No other setting of d2lutil in the shell reaches the tests.
 PLAIN := env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA
 
-.PHONY: lab edit restore test test-lesson test-lab test-site test-setup html bench \
+.PHONY: lab edit doctor restore test test-lesson test-lab test-site test-setup html bench \
 	profile convergence growth lessons start lint execute record history clean browser
 
 lab:
@@ -29,6 +30,10 @@ lab:
 
 edit:
 	$(PYTHON) -m lab.start --edit $(ARGS)
+
+# Runs whatever is broken, so in no environment of the book.
+doctor:
+	@$(PYTHON3) -I setup/doctor.py
 
 restore:
 	@$(PYTHON) -m lab.restore $(NB)

@@ -5,11 +5,25 @@ book are arguments, and say nothing about anything else.
 """
 
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 LAB = Path(__file__).parent
+# What JupyterLab calls a workspace; it looks for the default one under this name.
+LAYOUT = LAB / "default-37a8.jupyterlab-workspace"
+
+# Exports that need programs which do not come with the book, or lose its figures.
+NOT_OFFERED = "ASCIIDoc Latex Markdown PDF QtPDF QtPNG RST Slides WebPDF".split()
+EXPORT = [
+    *(f"--{name}Exporter.enabled=False" for name in NOT_OFFERED),
+    "--HTMLExporter.filters=markdown2html=lab.export.markdown2html",
+    "--HTMLExporter.language_code=zh",
+    # Scripts from the network.
+    "--HTMLExporter.mathjax_url=",
+    "--HTMLExporter.require_js_url=",
+]
 
 
 def main(arguments: list[str]) -> None:
@@ -25,15 +39,16 @@ def main(arguments: list[str]) -> None:
         from lab import working_copies
 
         if "--edit" in arguments:
-            root, page = working_copies.book_folder(), "notebooks/index.ipynb"
+            book = settings(working_copies.book_folder(), "notebooks/index.ipynb")
         else:
-            root, page = working_copies.work_folder(), "index.ipynb"
-            for line in working_copies.bring_up_to_date(root).lines():
+            work = working_copies.work_folder()
+            for line in working_copies.bring_up_to_date(work).lines():
                 print(line, flush=True)
+            book = [*settings(work, "index.ipynb"), remember_layout(work / ".layout")]
     except (OSError, ValueError) as error:
         sys.exit(f"JupyterLab is not started: {error}")
     others = [argument for argument in arguments if argument != "--edit"]
-    command = [sys.executable, "-m", "jupyterlab", *settings(root, page), *others]
+    command = [sys.executable, "-m", "jupyterlab", *book, *EXPORT, *others]
     os.execve(sys.executable, command, environment)
 
 
@@ -54,7 +69,7 @@ def check_jupyterlab() -> None:
 def settings(root: Path, page: str) -> list[str]:
     """Return the book's settings of JupyterLab, for the folder and page that it opens.
 
-    The file overrides.json has the others: language, news and times.
+    The file overrides.json has the others: language, news, times and columns.
     """
     return [
         f"--ServerApp.root_dir={root}",
@@ -66,6 +81,18 @@ def settings(root: Path, page: str) -> list[str]:
         # JupyterLab warns root off, who is the only user of many a container.
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]
+
+
+def remember_layout(folder: Path) -> str:
+    """Keep the layout of JupyterLab's panels in a folder; return the setting for it.
+
+    At first the headings of the notebook in front are shown beside it.
+    """
+    folder.mkdir(exist_ok=True)
+    layout = folder / LAYOUT.name
+    if not layout.exists():
+        shutil.copyfile(LAYOUT, layout)
+    return f"--LabApp.workspaces_dir={folder}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from loky import cpu_count
 
 from d2lutil import settings
+from d2lutil.engine.fonts import configure_fonts
 
 # Numbers that glibc's malloc.h gives to the parameters of mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -67,11 +68,12 @@ def configure_memory() -> None:
 
 
 def configure_plots() -> None:
-    """Let a notebook show its figures, also where `MPLBACKEND` keeps them away.
+    """Let figures draw Chinese text, and a notebook show them whatever `MPLBACKEND` is.
 
-    Containers and clusters set it for programs, often to Agg. What the reader chose in
-    the notebook, such as `%matplotlib widget`, stays.
+    Containers and clusters set that for programs, often to Agg. What the reader chose
+    in the notebook, such as `%matplotlib widget`, stays.
     """
+    configure_fonts()
     backend = os.environ.get("MPLBACKEND")
     if backend in (None, "", _INLINE) or "ipykernel" not in sys.modules:
         return

@@ -21,7 +21,7 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, build_opener, urlopen
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import nbformat
 import pytest
@@ -31,6 +31,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+
+from lab.export import mathml
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -50,6 +52,8 @@ CHROMIUM_ARGUMENTS = [
 ]
 CELLS = ".jp-NotebookPanel .jp-Notebook .jp-Cell"
 ADDRESS = re.compile(r"https?://127\.0\.0\.1:(?P<port>\d+)(?=/lab)")
+# Shown only where it matters, from a second on.
+LONG = re.compile(r"Last executed in ([1-9]\d*\.\d+s|\d+m.*)")
 # As tqdm writes it: 40%|████      | 2/5 [00:03<00:04,  1.5s/batch, loss=2.3]
 TIME_LEFT = re.compile(r"\d+%.*\[\d\d:\d\d<\d\d:\d\d")
 # Notes the progress bars that cells show, each for a moment only.
@@ -198,9 +202,41 @@ def test_book_opens_on_its_index_in_chinese(browser, address):
     wait_for_notebook(browser, "index")
     assert browser.current_url == f"{address}/lab/tree/index.ipynb"
     assert texts(browser, ".lm-MenuBar-itemLabel")[:3] == ["文件", "编辑", "查看"]
-    files = texts(browser, ".jp-DirListing-itemText")
-    assert set(files) == {"img", "solutions", *(f"{name}.ipynb" for name in NOTEBOOKS)}
     assert_nothing_is_asked(browser)
+
+
+def test_headings_are_shown_from_the_start_and_file_names_whole(browser, address):
+    browser.get(address)
+    wait_for_notebook(browser, "index")
+    assert_panel_shows_headings(browser, "index")
+    follow(browser, "02-padding-and-strides.ipynb")
+    assert_panel_shows_headings(browser, "02-padding-and-strides")
+
+    page(browser, "jupyterapp.commands.execute('filebrowser:activate')")
+    names = ".jp-DirListing-itemText"
+    WebDriverWait(browser, OPENING).until(
+        lambda _: (
+            set(texts(browser, names))
+            == {"img", "solutions", *(f"{name}.ipynb" for name in NOTEBOOKS)}
+        ),
+        "the side bar does not list the files",
+    )
+    assert not page(
+        browser,
+        f"[...document.querySelectorAll('{names}')]"
+        "  .some(name => name.scrollWidth > name.clientWidth)",
+    )
+
+
+def assert_panel_shows_headings(browser: webdriver.Chrome, name: str) -> None:
+    """Check the table of contents, whose panel has to be in view."""
+    prose = [cell.source for cell in stored(name).cells if cell.cell_type == "markdown"]
+    headings = re.findall(r"^#+ (.+)$", "\n".join(prose), re.M)
+    panel = "#table-of-contents:not(.lm-mod-hidden) .jp-tocItem-content"
+    WebDriverWait(browser, OPENING).until(
+        lambda _: texts(browser, panel) == headings,
+        f"the panel does not show {headings}",
+    )
 
 
 def current_path(browser: webdriver.Chrome) -> str:
@@ -304,17 +340,6 @@ def test_notebook_opens(browser, address, name):
     assert count(browser, ".jp-OutputArea img") == num_plots
 
 
-def test_panel_shows_the_headings(browser, address):
-    open_notebook(browser, address, "08-nin")
-    page(browser, "jupyterapp.commands.execute('toc:show-panel')")
-    prose = [c.source for c in stored("08-nin").cells if c.cell_type == "markdown"]
-    headings = re.findall(r"^#+ (.+)$", "\n".join(prose), re.M)
-    WebDriverWait(browser, OPENING).until(
-        lambda _: texts(browser, ".jp-tocItem-content") == headings,
-        f"the panel does not show {headings}",
-    )
-
-
 def run(browser: webdriver.Chrome, address: str, name: str) -> None:
     """Run all cells of a notebook and check what each of them shows."""
     open_notebook(browser, address, name)
@@ -328,7 +353,7 @@ def run(browser: webdriver.Chrome, address: str, name: str) -> None:
     assert prompts == [f"[{i + 1}]:" for i in range(num_cells)]
     times = texts(browser, ".jp-CodeCell .execute-time")
     assert len(times) == num_cells
-    assert all(re.search(r"\d(ms|s)", text) for text in times)
+    assert all(re.fullmatch(LONG, text) for text in times if text)
 
 
 # Without training; full of figures.
@@ -340,6 +365,7 @@ def test_notebook_runs(browser, address, name):
 def test_training_shows_the_time_left_and_then_the_learning_curve(browser, address):
     run(browser, address, "08-nin")
     assert any(TIME_LEFT.search(line) for line in page(browser, "window.progress"))
+    assert any(texts(browser, ".jp-CodeCell .execute-time"))
     curves = page(
         browser,
         "[...document.querySelectorAll('.jp-CodeCell')].filter(cell =>"
@@ -347,6 +373,60 @@ def test_training_shows_the_time_left_and_then_the_learning_curve(browser, addre
         ").length",
     )
     assert curves == 1
+
+
+# What the File menu exports.
+
+
+def test_menu_offers_only_exports_that_work(browser, address):
+    open_notebook(browser, address, "08-nin")
+    before = len(open_menu(browser, "文件"))
+    assert open_menu(browser, "保存并导出笔记本为")[before:] == ["HTML", "可执行脚本"]
+
+
+def exported(address: str, name: str) -> bytes:
+    """Return a notebook as the page that the menu saves and prints."""
+    page = f"{address}/nbconvert/html/{name}.ipynb"
+    with urlopen(Request(page, headers={"Referer": address})) as answer:
+        return answer.read()
+
+
+# What a page on disk shows, and what it asks other places for.
+SHOWN = """({
+  formulas: [...document.querySelectorAll('math')]
+    .filter(formula => formula.getBoundingClientRect().width).length,
+  broken: [...document.images].filter(image => !image.naturalWidth).length,
+  pictures: document.images.length,
+  requests: performance.getEntriesByType('resource')
+    .map(entry => entry.name).filter(name => !name.startsWith('data:')),
+  dollars: [...document.querySelectorAll('.jp-MarkdownCell')]
+    .filter(cell => cell.textContent.includes('$')).length,
+})"""
+
+
+@pytest.mark.parametrize("name", [*NOTEBOOKS, "solutions/10-batch-norm"])
+def test_exported_page_needs_no_network(browser, address, tmp_path, name):
+    file = tmp_path / "page.html"
+    file.write_bytes(exported(address, name))
+    browser.get(file.as_uri())
+    shown = page(browser, SHOWN)
+
+    cells = stored(name).cells
+    prose = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
+    without_code = re.sub(r"```.*?```|`[^`]*`", "", prose, flags=re.S)
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    num_plots = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert shown == {
+        "formulas": len(re.findall(r"\$\$.+?\$\$|\$.+?\$", without_code, re.S)),
+        "broken": 0,
+        "pictures": num_plots + len(re.findall(r"<img |!\[", prose)),
+        "requests": [],
+        "dollars": 0,
+    }
+
+
+def test_formula_with_a_slip_is_exported_as_it_is_written():
+    assert mathml("1 < x_", "inline") == "<code>1 &lt; x_</code>"
 
 
 # The user's own settings of Jupyter.

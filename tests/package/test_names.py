@@ -18,6 +18,21 @@ def test_names_are_offered_without_the_modules_they_live_in():
     assert "train_ch5" in dir(gb)
 
 
+def test_tab_in_a_notebook_offers_these_names_and_no_modules():
+    code = (
+        "from IPython.core.completer import provisionalcompleter\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell()\n"
+        "shell.run_cell('import d2lutil as gb')\n"
+        "with provisionalcompleter():\n"
+        "    print(*(c.text for c in shell.Completer.completions('gb.', 3)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert sorted(run.stdout.split()) == sorted(gb.__all__)
+
+
 def test_import_loads_neither_mxnet_nor_matplotlib():
     code = "import sys, d2lutil; print({'mxnet', 'matplotlib'} & {*sys.modules})"
     run = subprocess.run(

@@ -59,7 +59,7 @@ def texts(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in sorted(folder.rglob("[!.]*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != ".layout"
     }
 
 
@@ -445,6 +445,16 @@ def test_start_opens_the_copies(book, started, capsys):
     assert f"--ServerApp.root_dir={work}" in started
     assert "--LabApp.default_url=/lab/tree/index.ipynb" in started
     assert started[-1] == "--no-browser"
+
+
+def test_layout_is_the_books_at_first_and_then_the_readers(book, started):
+    start.main([])
+    layout = book.parent / "work" / ".layout" / start.LAYOUT.name
+    assert layout.read_bytes() == start.LAYOUT.read_bytes()
+    assert f"--LabApp.workspaces_dir={layout.parent}" in started
+    layout.write_text("the reader's")
+    start.main([])
+    assert layout.read_text() == "the reader's"
 
 
 def test_edit_opens_the_originals(book, started, capsys):

@@ -1,17 +1,10 @@
 """Copies of the book, made for each test or to be copied by it."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from copies import ROOT, Book, copy_parts, copy_tree
-
-
-def folder_beside_the_cache() -> tempfile.TemporaryDirectory:
-    """A folder on the cache's file system, where a copy is a further name of a file."""
-    ROOT.joinpath(".cache").mkdir(exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=ROOT / ".cache", prefix="test-")
+from copies import Book, copy_parts, copy_tree, folder_beside_the_cache
 
 
 @pytest.fixture

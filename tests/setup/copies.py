@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,12 @@ CACHE = Path(os.environ.get("UV_CACHE_DIR") or ROOT / ".cache" / "uv")
 # What an installation needs of the book.
 PARTS = ["setup", "pyproject.toml", "uv.lock", "d2lutil"]
 WHERE = "import d2lutil, sys; print(d2lutil.__file__, sys.prefix, sep='\\n')"
+
+
+def folder_beside_the_cache() -> tempfile.TemporaryDirectory:
+    """A folder on the cache's file system, where a copy is a further name of a file."""
+    ROOT.joinpath(".cache").mkdir(exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=ROOT / ".cache", prefix="test-")
 
 
 class Book:
