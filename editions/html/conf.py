@@ -5,11 +5,13 @@ the pages loads from another host, so the site works offline and from a folder.
 """
 
 import sys
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]  # for chinese_search and d2lutil
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT)]  # for book_pages, book_search and d2lutil
 
 from d2lutil.pages import sections  # noqa: E402
 
@@ -20,10 +22,12 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_external_toc",
-    "chinese_search",
+    "book_pages",
+    "book_search",
 ]
 # Other notebooks in the folder, such as copies and drafts, are not part of the book.
 include_patterns = [f"{name}.ipynb" for name in sections.notebook_names()]
+include_patterns += ["how-to-run.md"]
 
 external_toc_path = str(HERE / "_toc.yml")
 # A pattern of _toc.yml may stand for notebooks that are still to come.
@@ -43,7 +47,17 @@ html_theme_options = {
     "navbar_persistent": [],  # the search box is in the side bar
     "show_prev_next": False,  # each notebook ends with links to its neighbours
     "show_toc_level": 2,
+    "footer_content_items": [],  # the authors are those of the notebooks
+    "search_bar_text": "搜索全书",
 }
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
+
+# Where the book is developed: `repository` under [project.urls] in pyproject.toml.
+with (ROOT / "pyproject.toml").open("rb") as file:
+    repository = tomllib.load(file)["project"].get("urls", {}).get("repository")
+if repository:
+    icon = {"name": "代码仓库", "url": repository, "icon": "fa-solid fa-code-branch"}
+    html_theme_options["icon_links"] = [icon]
 
 # MathJax as one file that draws formulas as SVG.  With fonts instead, Firefox would
 # refuse to load them from a folder (file://).  All of TeX that the book may use is in
@@ -51,8 +65,12 @@ html_theme_options = {
 mathjax = distribution("sphinx-mathjax-offline").locate_file(
     "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
 )
-html_static_path = ["book.css", str(mathjax)]
-html_css_files = ["book.css"]
-html_extra_path = ["../../LICENSE"]  # Apache 2.0: the book's licence, and MathJax's
 mathjax_path = mathjax.name
 mathjax3_config = {"options": {"enableMenu": False}}
+
+templates_path = ["templates"]
+html_additional_pages = {"search": "search.html"}
+html_static_path = ["book.css", "book.js", "search.js", str(mathjax)]
+html_css_files = ["book.css"]
+html_js_files = [("book.js", {"defer": "defer"})]
+html_extra_path = ["../../LICENSE"]  # Apache 2.0: the book's licence, and MathJax's
