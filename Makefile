@@ -52,7 +52,7 @@ test-lab: browser
 	$(RUN) .venv-lab-test -m pytest -rs tests/lab $(ARGS)
 
 test-site: browser html
-	$(PYTHON) -m pytest -rs tests/site $(ARGS)
+	$(RUN) .venv-lab-test -m pytest -rs tests/site $(ARGS)
 
 test-setup:
 	$(PYTHON) -m pytest -n 2 --dist loadfile -rs tests/setup $(ARGS)
@@ -62,10 +62,17 @@ browser:
 		echo "This test needs chromium and chromedriver (Debian: chromium-driver)." >&2; \
 		exit 1; }
 
+# Built beside its place, so that what is there stays until the new one is whole.
 html:
-	rm -rf _build/html _build/doctrees _build/jupyter_execute
+	rm -rf _build/html.new
+	mkdir -p _build/html.new
+	cp -R notebooks _build/html.new/book
+	cp editions/html/how-to-run.md _build/html.new/book
 	$(RUN) .venv-html -m sphinx -q -W --keep-going -c editions/html \
-		-d _build/doctrees notebooks _build/html
+		-d _build/html.new/doctrees _build/html.new/book _build/html.new/html
+	rm -rf _build/html
+	mv _build/html.new/html _build/html
+	rm -rf _build/html.new
 	@echo "The book: _build/html/index.html"
 
 # TORCH_PYTHON=python3 is an interpreter that has PyTorch, if .venv has none.
