@@ -1,25 +1,47 @@
 """Protects: the reading edition that `make html` built is whole, and works offline.
 
 That is: a page for every notebook, the notebook to download, links that lead somewhere,
-nothing loaded from another host; and in a browser, formulas and search.
+nothing loaded from another host.  And in Chromium, from a folder: every page is legible
+at four widths, in light and dark, with a keyboard and a screen reader; search finds.
 """
 
+import importlib.util
+import itertools
 import re
 import shutil
-import subprocess
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 from d2lutil.pages import sections
 
-SITE = Path(__file__).parents[2] / "_build" / "html"
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
 NAMES = sections.notebook_names()
-PAGES = [*NAMES, "search"]
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+PAGES = [*NAMES, "how-to-run", "search"]
+
+CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+CHROMIUM_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu"]
+WIDTHS = [1440, 1200, 900, 360]
+LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
+AXE = Path(importlib.util.find_spec("axe_playwright_python").origin)
+AXE = AXE.with_name("axe.min.js").read_text(encoding="utf-8")
+# A formula is a picture of thousands of parts to axe, which look.js looks at.
+RUN_AXE = """
+const [rules, done] = arguments;
+const only = rules.length ? {runOnly: rules} : {};
+const settings = {resultTypes: ['violations'], preload: false, ...only};
+axe.run({exclude: ['mjx-container']}, settings)
+  .then(({violations}) => done(violations
+    .filter(({impact}) => ['serious', 'critical'].includes(impact))
+    .map(({id, nodes}) => `${id}: ${nodes[0].html}`)));
+"""
 
 
 class Page(HTMLParser):
@@ -44,26 +66,6 @@ class Page(HTMLParser):
 
 def is_local(address: str) -> bool:
     return not re.match(r"(?:https?:)?//", address)
-
-
-def browse(address: str) -> str:
-    """Return the page as it is once the browser has run its scripts."""
-    options = ["--headless", "--no-sandbox", "--disable-gpu"]
-    options += ["--virtual-time-budget=20000", "--dump-dom"]
-    return subprocess.run(
-        [BROWSER, *options, f"{SITE.as_uri()}/{address}"],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    ).stdout
-
-
-def search(query: str) -> set[str]:
-    """Return the names of the pages that a search finds."""
-    page = browse(f"search.html?q={quote(query)}")
-    results = page.partition('id="search-results"')[2]
-    return set(re.findall(r'href="([^"#]+)\.html', results))
 
 
 def prose(name: str) -> str:
@@ -112,22 +114,204 @@ def test_links_lead_to_pages_and_headings(name):
     assert not missing
 
 
-@needs_browser
-@pytest.mark.parametrize("name", NAMES)
-def test_formulas_are_drawn(name):
-    page = browse(f"{name}.html")
-    formulas = re.findall(r'class="math notranslate', page)
-    assert bool(formulas) == ("$" in prose(name))
-    assert len(formulas) == page.count("<mjx-container")
+def test_how_to_run_tells_the_story_of_the_readme():
+    page = (ROOT / "editions/html/how-to-run.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    commands = re.findall(r"(?:^|`)(make [^`\n]+)", page, re.MULTILINE)
+    assert len(commands) > 2
+    assert not [command for command in commands if command not in readme]
+
+
+def test_only_how_to_run_tells_how_to_run_a_cell():
+    texts = {name: (SITE / f"{name}.html").read_text() for name in PAGES}
+    assert [name for name in PAGES if "Shift" in texts[name]] == ["how-to-run"]
+
+
+# ------------------------------------------------------------------- in the browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for argument in CHROMIUM_ARGUMENTS:
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    yield driver
+    driver.quit()
+
+
+def visit(browser: webdriver.Chrome, address: str) -> None:
+    """Open a page from the folder of the site; wait until its formulas are drawn."""
+    browser.get(f"{SITE.as_uri()}/{address}")
+    browser.execute_async_script(
+        "const done = arguments[0];"
+        "document.head.append(Object.assign(document.createElement('style'),"
+        " {textContent: '* {transition: none !important}'}));"  # colours at once
+        "Promise.resolve(window.MathJax?.startup.promise).then(() => done());"
+    )
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(browser: webdriver.Chrome, request: pytest.FixtureRequest) -> str:
+    """The name of the page that the browser shows."""
+    browser.get_log("browser")
+    resize(browser, WIDTHS[0])
+    visit(browser, f"{request.param}.html")
+    return request.param
+
+
+def resize(browser: webdriver.Chrome, width: int) -> None:
+    """Make the window as wide; the theme takes up to 0.3 s to notice."""
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    if browser.execute_script("return innerWidth") != width:
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.execute_async_script("setTimeout(arguments[0], 400)")
+
+
+def all_of(browser: webdriver.Chrome, expression: str) -> list[Any]:
+    """Return what an expression makes of each element of `$(selector)`."""
+    return browser.execute_script(
+        "const $ = (selector) => [...document.querySelectorAll(selector)];"
+        f"return {expression}"
+    )
+
+
+def test_no_script_complains(browser: webdriver.Chrome, page: str):
+    entries = browser.get_log("browser")
+    assert not [entry for entry in entries if entry["level"] in {"SEVERE", "WARNING"}]
+
+
+def test_formulas_are_drawn(browser: webdriver.Chrome, page: str):
+    formulas = all_of(browser, "$('.math.notranslate').length")
+    assert bool(formulas) == (page in NAMES and "$" in prose(page))
+    assert formulas == all_of(browser, "$('mjx-container').length")
     # An error is a node of its own; an unknown command is drawn in red.
-    assert '<g data-mml-node="merror"' not in page
-    assert 'fill="red"' not in page
+    assert not all_of(browser, "$('[data-mml-node=merror], [fill=red]').length")
 
 
-@needs_browser
-@pytest.mark.parametrize("query", ["池化层", "全局平均池化层", "步幅", "NiN"])
-def test_search_finds_every_page_with_the_words(query):
+def test_page_says_what_it_is(browser: webdriver.Chrome, page: str):
+    assert all_of(browser, "document.documentElement.lang") == "zh-CN"
+    assert "Author name not set" not in all_of(browser, "document.body.textContent")
+
+    levels = all_of(
+        browser, "$('#main-content :is(h1, h2, h3)').map((h) => +h.tagName[1])"
+    )
+    levels = levels[levels.index(1, 1) :] if levels.count(1) > 1 else levels
+    assert levels[0] == 1 and 1 not in levels[1:]
+    steps = itertools.pairwise(levels)
+    assert all(below <= level + 1 for level, below in steps)
+
+    alts = all_of(browser, "$('img').map((picture) => picture.alt)")
+    assert not [alt for alt in alts if not re.search("[一-鿿]", alt)]
+
+
+def test_numbers_are_those_of_the_files(browser: webdriver.Chrome, page: str):
+    title = all_of(browser, "document.title")
+    number = re.fullmatch(r"(?:solutions/)?0?(a?\d+)-.*", page)
+    expected = f"{number[1].upper()}. " if number else ""
+    assert re.match(r"(A?\d+\. )?", title)[0] == expected
+
+
+def test_side_bar_has_the_sections_before_their_solutions(
+    browser: webdriver.Chrome, page: str
+):
+    links = all_of(browser, "$('.bd-sidebar-primary nav a').map((a) => a.href)")
+    names = [link.removeprefix(f"{SITE.as_uri()}/") for link in links]
+    expected = [f"{name}.html" for name in ["how-to-run", *NAMES[1:]]]
+    current = f"{page}.html"
+    assert [current if name.endswith("#") else name for name in names] == expected
+
+
+def test_added_cells_are_marked(browser: webdriver.Chrome, page: str):
+    cells = sections.code_cells(sections.read(page)) if page in NAMES else []
+    marks = all_of(browser, "$('.cell').map((c) => !!c.querySelector('.added-mark'))")
+    assert marks == [sections.is_added(cell) for cell in cells]
+    seen = "(m) => m.title && m.textContent && m.getBoundingClientRect().width > 2"
+    assert all(all_of(browser, f"$('.added-mark').map({seen})"))
+
+
+def test_figures_have_captions_that_look_like_it(browser: webdriver.Chrome, page: str):
+    captions = all_of(browser, "$('.book-caption strong').map((s) => s.textContent)")
+    labels = (
+        re.findall(r"^\*\*(图 \w+\.\d+)\*\*", prose(page), re.M)
+        if page in NAMES
+        else []
+    )
+    assert captions == labels
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_page_is_legible(browser: webdriver.Chrome, page: str, width: int):
+    resize(browser, width)
+    assert browser.execute_script(LOOK) == []
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_nothing_bars_a_reader(browser: webdriver.Chrome, page: str, mode: str):
+    rules = ["color-contrast"] if mode == "dark" else []
+    set_mode = "document.documentElement.dataset.theme = arguments[0];"
+    browser.execute_script(set_mode + AXE, mode)
+    assert browser.execute_async_script(RUN_AXE, rules) == []
+
+
+# --------------------------------------------------------------------------- search
+
+
+def search(browser: webdriver.Chrome, query: str) -> list[str]:
+    """Return the names of the pages that a search finds, the best first."""
+    visit(browser, f"search.html?q={quote(query)}")
+    links = all_of(browser, "$('#search-results > li > a').map((a) => a.pathname)")
+    return [unquote(link).removeprefix(f"{SITE}/")[: -len(".html")] for link in links]
+
+
+@pytest.mark.parametrize(
+    "query", ["池化层", "全局平均池化层", "步幅", "NiN", "train_ch5"]
+)
+def test_search_finds_every_page_with_the_words(browser: webdriver.Chrome, query: str):
     words = rf"\b{query}\b" if query.isascii() else query
-    found = search(query)
+    found = set(search(browser, query))
     assert found >= {name for name in NAMES if re.search(words, prose(name))}
-    assert found < set(NAMES)
+    assert found < set(PAGES)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("残差", "11-resnet"),
+        ("1×1", "03-channels"),
+        ("1x1", "03-channels"),
+        ("train_ch5", "05-lenet"),
+        ("丢弃法", "a1-dropout"),
+    ],
+)
+def test_search_shows_the_best_page_first_and_what_it_says(
+    browser: webdriver.Chrome, query: str, first: str
+):
+    assert search(browser, query)[0] == first
+    marked = all_of(browser, "$('#search-results mark').map((m) => m.textContent)")
+    assert {mark.replace("×", "x") for mark in marked} == {query.replace("×", "x")}
+
+
+def test_search_finds_pages_that_have_all_words(browser: webdriver.Chrome):
+    both = search(browser, "残差 稠密块")
+    assert set(both) == set(search(browser, "残差")) & set(search(browser, "稠密块"))
+    assert both
+
+
+@pytest.mark.parametrize("query", ["(没有这个词", "+", "\\"])
+def test_search_says_when_there_is_nothing(browser: webdriver.Chrome, query: str):
+    search(browser, query)
+    assert query in all_of(browser, "$('#search-status')[0].textContent")
+
+
+def test_results_lead_to_the_place(browser: webdriver.Chrome):
+    search(browser, "全局平均池化层")
+    links = all_of(
+        browser, "$('#search-results p > a').map((a) => a.getAttribute('href'))"
+    )
+    assert links
+    for link in links:
+        name, _, fragment = unquote(link).partition(".html#")
+        assert fragment in Page(name).ids
