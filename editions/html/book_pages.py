@@ -75,10 +75,9 @@ def mark_captions(app: Sphinx, page: nodes.document) -> None:
 def figure_label(node: nodes.Node) -> str | None:
     """Return "图 8.2" if the node is the paragraph below that figure."""
     if isinstance(node, nodes.paragraph):
-        for strong in node.children[:1]:
-            if isinstance(strong, nodes.strong):
-                found = FIGURE_LABEL.fullmatch(strong.astext())
-                return found and found[0]
+        first = next((child for child in node.children if child.astext()), None)
+        if isinstance(first, nodes.strong) and FIGURE_LABEL.fullmatch(first.astext()):
+            return first.astext()
     return None
 
 
