@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -114,6 +115,14 @@ def test_links_lead_to_pages_and_headings(name):
     assert not missing
 
 
+def test_repository_is_linked_where_the_project_has_one():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        urls = tomllib.load(file)["project"].get("urls", {})
+    page = (SITE / "index.html").read_text(encoding="utf-8")
+    icons = re.findall(r'<a href="([^"]+)" title="代码仓库"', page)
+    assert icons == ([urls["repository"]] if "repository" in urls else [])
+
+
 def test_how_to_run_tells_the_story_of_the_readme():
     page = (ROOT / "editions/html/how-to-run.md").read_text(encoding="utf-8")
     readme = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
@@ -132,6 +141,8 @@ def test_only_how_to_run_tells_how_to_run_a_cell():
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
+    if not (CHROMIUM and CHROMEDRIVER):
+        pytest.skip("chromium and chromedriver are not there")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
