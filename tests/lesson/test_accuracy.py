@@ -1,6 +1,6 @@
 """Protects: at scale lesson, every network learns what it learned with three seeds.
 
-`make test-lesson`, for a nightly run: the sections' own cells, in half an hour on two
+`make test-lesson`, for a nightly run: the sections' own cells, in about an hour on two
 cores.
 """
 
@@ -15,18 +15,19 @@ from d2lutil.settings import num_threads, run_scale
 
 SEED = 0
 
-# Accuracy on the test images after the last epoch: the lowest and the highest of three
-# seeds (0, 1, 2; one thread of an AMD EPYC, 2026-11-30). Other numbers of threads round
-# in another way: with two, NiN's loss stays at ln 10 for seed 0.
+# Accuracy on the test images after the last epoch: the lowest and the highest of seeds 0,
+# 1 and 2 (of DenseNet and GoogLeNet 0 and 1; of ResNet 0), one thread of an AMD EPYC,
+# 2026-11-30. Other numbers of threads round in another way. VGG's is from 24,000 images,
+# at the time: with all of them it is higher.
 SEEDS = {
-    "05-lenet": (0.523, 0.651),
-    "06-alexnet": (0.563, 0.621),
+    "05-lenet": (0.751, 0.770),
+    "06-alexnet": (0.720, 0.736),
     "07-vgg": (0.840, 0.848),
-    "08-nin": (0.585, 0.756),
-    "09-googlenet": (0.804, 0.815),
-    "10-batch-norm": (0.808, 0.834),
-    "11-resnet": (0.885, 0.892),
-    "12-densenet": (0.870, 0.884),
+    "08-nin": (0.816, 0.842),
+    "09-googlenet": (0.855, 0.871),
+    "10-batch-norm": (0.870, 0.882),
+    "11-resnet": (0.904, 0.904),
+    "12-densenet": (0.904, 0.906),
 }
 # How far another seed or processor may be from these.
 MARGIN = 0.05
