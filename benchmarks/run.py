@@ -339,9 +339,9 @@ def main() -> None:
         del limits["bfloat16"]
         variants = [v for v in variants if v.is_torch or v.dtype != "bfloat16"]
     commands = {
-        (section, v): command_of(section, v, python=torch_python)
-        if v.is_torch
-        else command_of(section, v)
+        (section, v): command_of(
+            section, v, python=torch_python if v.is_torch else sys.executable
+        )
         for section in sections
         for v in variants
     }
