@@ -49,6 +49,8 @@ def mathml(formula: str, display: str) -> str:
         >>> mathml("x", "inline")  # doctest: +ELLIPSIS
         '<math xmlns="..." display="inline"><mrow><mi>x</mi></mrow></math>'
     """
+    # Browsers draw letters of another kind, not an attribute that makes them bold.
+    formula = formula.replace(r"\boldsymbol", r"\mathbf")
     try:
         return convert(formula, display=display)
     except Exception:  # A reader's slip; the converter has no common error.

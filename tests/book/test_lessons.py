@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+import d2lutil as gb
 from d2lutil.pages import sections
+from d2lutil.settings import Images
 
 LOADS = re.compile(r"load_data_fashion_mnist\([^)]*resize=(\d+)")
 LESSON = re.compile(r"gb\.lesson\(num_train=([\d_]+), pixels=(\d+)\)")
@@ -34,15 +36,18 @@ def codes(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_added_cell_right_before_lowers_the_pixels_and_takes_all_images(name):
+def test_added_cell_right_before_lowers_the_pixels_and_stored_lesson_has_them(name):
     cells = sections.code_cells(sections.read(name))
     before, loading = next(
         pair for pair in pairwise(cells) if LOADS.search(sections.source(pair[1]))
     )
-    num_train, pixels = LESSON.fullmatch(sections.source(before)).groups()
+    num_train, pixels = map(int, LESSON.fullmatch(sections.source(before)).groups())
     assert before["metadata"]["tags"] == ["extra"]
-    assert num_train == "60_000"
-    assert 28 < int(pixels) < int(LOADS.search(sections.source(loading))[1])
+    assert num_train == 60_000
+    assert 28 < pixels < int(LOADS.search(sections.source(loading))[1])
+
+    used = gb.recorded_history(name).images
+    assert used == Images(num_train, num_test=10_000, height=pixels, width=pixels)
 
 
 @pytest.mark.parametrize("name", sections.notebook_names())

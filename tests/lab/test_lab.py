@@ -429,6 +429,10 @@ def test_formula_with_a_slip_is_exported_as_it_is_written():
     assert mathml("1 < x_", "inline") == "<code>1 &lt; x_</code>"
 
 
+def test_bold_letter_is_exported_as_one_that_is_bold_in_any_browser():
+    assert "<mi>&#x1D431;</mi>" in mathml(r"\boldsymbol{x}", "inline")
+
+
 # The user's own settings of Jupyter.
 
 
