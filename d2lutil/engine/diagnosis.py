@@ -177,6 +177,6 @@ def _scale_hint(X: nd.NDArray) -> str:
         return ""
     return (
         f" gb.lesson(pixels={highest}) makes larger images {highest} pixels high and "
-        f"wide at scale {run_scale().name}: give the network that size before the "
-        "training, or call gb.lesson without pixels."
+        f"wide at scale {run_scale().name}, and a network keeps the size that it first "
+        "saw: build it anew, then train, or leave pixels out of gb.lesson."
     )

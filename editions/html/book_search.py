@@ -81,7 +81,11 @@ def plain(node: nodes.Element) -> str:
 
 
 def plain_formula(tex: str) -> str:
-    r"""Return `1\times 1` as 1×1 and `\frac{1}{3}` as 1/3, without other commands."""
+    r"""Return `1\times 1` as 1×1 and `\frac{1}{3}` as 1/3, `\max` as max.
+
+    Other commands are left out.
+    """
     tex = re.sub(r"\s*\\times\s*", "×", tex)
     tex = re.sub(r"\\d?frac\{(.*?)\}\{(.*?)\}", r"\1/\2", tex)
+    tex = re.sub(r"\\(exp|ln|log|max|min|tanh)(?![a-zA-Z])", r"\1", tex)
     return re.sub(r"\\[a-zA-Z]+|[\\{}]", "", tex)
