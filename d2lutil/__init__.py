@@ -30,6 +30,7 @@ _NAMES = {
         "plt",
         "semilogy",
         "set_figsize",
+        "show",
         "show_fashion_mnist",
         "show_images",
         "use_svg_display",

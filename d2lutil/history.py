@@ -1,9 +1,12 @@
 """What a training run measured: the line of an epoch, the curve, what was recorded."""
 
 import io
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -29,6 +32,9 @@ class History:
         test_acc: Accuracy on the test examples, measured after the epoch.
         seconds: Time of the epoch with its test, in seconds.
         images: Which images a recorded training used; None where it is not known.
+        updates: Mean loss of the batch of each update; none where it is not known.
+        num_classes: Number of classes, if the loss is cross-entropy: it is its
+            logarithm as long as all classes are equally likely for the network.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -36,6 +42,8 @@ class History:
     test_acc: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     images: Images | None = None
+    updates: list[float] = field(default_factory=list)
+    num_classes: int | None = None
 
     def __repr__(self) -> str:
         """Return a text that is the same for every run of that many epochs."""
@@ -47,13 +55,19 @@ class History:
         return len(self.loss)
 
     def add(
-        self, loss: float, train_acc: float, test_acc: float, seconds: float
+        self,
+        loss: float,
+        train_acc: float,
+        test_acc: float,
+        seconds: float,
+        updates: Sequence[float] = (),
     ) -> None:
         """Note what an epoch measured."""
         self.loss.append(loss)
         self.train_acc.append(train_acc)
         self.test_acc.append(test_acc)
         self.seconds.append(seconds)
+        self.updates.extend(updates)
 
     def line(self, epoch: int, with_time: bool = True) -> str:
         """Return the line that is printed for an epoch, counted from 1.
@@ -83,17 +97,29 @@ class History:
         pattern = rf"^epoch \d+, {measurements_pattern()}$"
         history = cls()
         for row in re.findall(pattern, text, re.MULTILINE):
-            history.add(*map(float, row))
+            loss, train_acc, test_acc, seconds = map(float, row)
+            history.add(loss, train_acc, test_acc, seconds)
         return history
 
     def plot(self) -> Figure:
-        """Draw the learning curve: the loss, and beside it both accuracies."""
+        """Draw the learning curve: the loss, and beside it both accuracies.
+
+        Where they are known, the losses of the updates are a thin line, and a dotted
+        one is where the plateau lies that many networks start on.
+        """
         # A figure of its own, because pyplot would show it a second time in Jupyter.
         figure = Figure(figsize=(7, 2.5), layout="constrained", facecolor="white")
         loss_axes, acc_axes = figure.subplots(1, 2)
         epochs = range(1, self.num_epochs + 1)
 
+        if self.updates:
+            positions = np.linspace(0, self.num_epochs, len(self.updates) + 1)[1:]
+            loss_axes.plot(positions, self.updates, "0.7", lw=0.6, label="each update")
         loss_axes.plot(epochs, self.loss, "o-", label="loss")
+        if self.num_classes:
+            guessing = math.log(self.num_classes)
+            label = f"ln {self.num_classes}"
+            loss_axes.axhline(guessing, color="black", ls=":", label=label)
         acc_axes.plot(epochs, self.train_acc, "o-", label="train acc")
         acc_axes.plot(epochs, self.test_acc, "s--", label="test acc")
 

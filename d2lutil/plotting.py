@@ -5,6 +5,7 @@ from types import TracebackType
 
 import numpy as np
 from IPython import get_ipython
+from IPython.display import display
 from matplotlib import pyplot as plt
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from mxnet import nd
@@ -38,6 +39,30 @@ def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
     """
     use_svg_display()
     plt.rcParams["figure.figsize"] = figsize
+
+
+def show(**numbers: float) -> None:
+    """Show the figures drawn so far, and keep numbers with them that the text quotes.
+
+    What a figure shows depends on the machine and on the scale of the run, so it is not
+    printed; the numbers are kept in the metadata of the output, where the test of the
+    book compares the text with them.
+
+    Args:
+        **numbers: A number for each name.
+
+    Example:
+        >>> plt.plot([1, 2, 4])  # doctest: +ELLIPSIS
+        [...]
+        >>> show(growth=2.0)
+    """
+    if not get_ipython():
+        plt.show()
+        return
+    for number in plt.get_fignums():
+        noted = {name: float(value) for name, value in numbers.items()}
+        display(plt.figure(number), metadata={"d2lutil": noted})
+    plt.close("all")
 
 
 def semilogy(

@@ -256,9 +256,11 @@ def _train(
                 bar.show_loss(sums.loss)
 
             checks.check_not_empty(sums.num_labels, "train_iter")
+            if isinstance(loss, SoftmaxCrossEntropyLoss):
+                history.num_classes = y_hats[0].shape[1]
             test_acc = accuracy(test_iter, net, devices, "test_iter", loss)
             seconds = time.perf_counter() - start
-            history.add(sums.loss, sums.accuracy, test_acc, seconds)
+            history.add(sums.loss, sums.accuracy, test_acc, seconds, sums.batch_losses)
             bar.print(history.line(epoch, with_time))
             if not (math.isfinite(sums.loss) and parameters_are_finite(trainer)):
                 bar.print_once(checks.not_finite(trainer))

@@ -179,7 +179,8 @@ def note_history(
         history = _history(cells[-1])
         history.images = _images(executed or notebook)
         noted = notebook.metadata.setdefault("d2lutil", {})
-        noted.setdefault("histories", {})[scale] = asdict(history)
+        stored = {name: value for name, value in asdict(history).items() if value}
+        noted.setdefault("histories", {})[scale] = stored
 
 
 def add_line(notebook: NotebookNode, options: Options, date: datetime.date) -> None:
@@ -226,11 +227,25 @@ def pattern(sentence: str) -> str:
     return re.sub(r"\\\{[^{}]*\\\}", ".*", named)
 
 
+def fold(cell: Cell) -> None:
+    """Let JupyterLab fold the output of a cell that a reader predicts, and no other."""
+    view = cell["metadata"].pop("jupyter", {})
+    view.pop("outputs_hidden", None)
+    if sections.is_predicted(cell):
+        view["outputs_hidden"] = True
+    if view:
+        cell["metadata"]["jupyter"] = view
+
+
 def store(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook in place of the one that is there, or leave that as it is.
 
     The digest of its outputs goes into its metadata, where a test finds it again.
+    Outputs that a reader predicts are folded.
     """
+    for cell in sections.code_cells(notebook):
+        fold(cell)
+
     if sections.code_cells(notebook):
         noted = notebook.metadata.setdefault("d2lutil", {})
         noted["outputs"] = sections.outputs_digest(notebook)

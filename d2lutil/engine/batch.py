@@ -1,7 +1,7 @@
 """One batch on one or several devices: shared, run, and what its results add up to."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import mxnet as mx
@@ -28,9 +28,11 @@ class Sums:
     Attributes:
         by_label: Whether the sum of the losses is divided by the number of labels, or
             else by the number of losses.
+        batch_losses: Mean of the losses of each batch.
     """
 
     by_label: bool = True
+    batch_losses: list[float] = field(default_factory=list)
     loss_sum: float = 0.0
     num_losses: int = 0
     num_correct: float = 0.0
@@ -43,8 +45,15 @@ class Sums:
         losses: Sequence[nd.NDArray] = (),
     ) -> None:
         """Count a batch: outputs, features and labels, losses, by device."""
-        self.loss_sum += sum(part.sum().asscalar() for part in losses)
-        self.num_losses += sum(part.size for part in losses)
+        loss_sum = sum(part.sum().asscalar() for part in losses)
+        num_losses = sum(part.size for part in losses)
+        self.loss_sum += loss_sum
+        self.num_losses += num_losses
+        if losses:
+            num_labels = sum(y.size for _, y in batch)
+            count = num_labels if self.by_label else num_losses
+            self.batch_losses.append(float(loss_sum / count))
+
         for y_hat, (_, y) in zip(y_hats, batch, strict=True):
             is_correct = y_hat.argmax(axis=1) == _classes(y, y_hat)
             self.num_correct += float(is_correct.sum().asscalar())

@@ -24,6 +24,8 @@ Cell = dict[str, Any]
 
 # Tags of cells that the source document does not have.
 ADDED = {"extra", "figure"}
+# The tag of a cell whose result a reader predicts before looking at it.
+PREDICTED = "predict"
 
 # Sections have a number, 01 or a1.
 _SECTION_LINK = re.compile(r"\]\((\w\d-[\w-]+)\.ipynb\)")
@@ -79,6 +81,11 @@ def code_cells(notebook: Notebook) -> list[Cell]:
 def is_added(cell: Cell) -> bool:
     """Tell whether a cell is not one of the source document's."""
     return not ADDED.isdisjoint(cell["metadata"].get("tags", []))
+
+
+def is_predicted(cell: Cell) -> bool:
+    """Tell whether a reader predicts what a cell shows: its output is folded."""
+    return PREDICTED in cell["metadata"].get("tags", [])
 
 
 def printed(cell: Cell) -> str:

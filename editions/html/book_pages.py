@@ -1,8 +1,8 @@
 """What the pages of the reading edition have beside what the notebooks say.
 
 Numbers after the files' names, a mark on the cells that the source document does not
-have, captions, descriptions of pictures; and on the first page, how to use the site
-instead of how to use JupyterLab.
+have, outputs folded where a reader predicts them, captions, descriptions of pictures;
+and on the first page, how to use the site instead of how to use JupyterLab.
 """
 
 import json
@@ -34,6 +34,7 @@ UNUSED = ["_static/**/*.map", "_static/locales", "_static/images"]
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the steps with Sphinx."""
     app.connect("source-read", tell_how_to_use_the_site)
+    app.connect("source-read", fold_predicted_outputs)
     for step in (mark_added_cells, mark_captions, describe_pictures, mark_columns):
         app.connect("doctree-read", step)
     app.connect("env-check-consistency", number_by_name)
@@ -55,6 +56,16 @@ def tell_how_to_use_the_site(app: Sphinx, name: str, content: list[str]) -> None
     text = (HERE / "how-to-use.md").read_text(encoding="utf-8")
     cells[0]["source"] = HOW_TO_USE.sub(f"\n{text}\n", sections.source(cells[0]))
     content[0] = json.dumps(index)
+
+
+def fold_predicted_outputs(app: Sphinx, name: str, content: list[str]) -> None:
+    """Fold what a reader predicts, by the tag that MyST-NB folds outputs by."""
+    if f"{name}.ipynb" not in app.config.include_patterns:
+        return
+    notebook = json.loads(content[0])
+    for cell in filter(sections.is_predicted, sections.code_cells(notebook)):
+        cell["metadata"]["tags"].append("hide-output")
+    content[0] = json.dumps(notebook)
 
 
 def mark_added_cells(app: Sphinx, page: nodes.document) -> None:

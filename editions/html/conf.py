@@ -35,6 +35,8 @@ suppress_warnings = ["etoc.glob"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_code_prompt_show = "猜好了？展开输出"
+nb_code_prompt_hide = "收起输出"
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
 

@@ -167,6 +167,8 @@ SETTINGS = {
         seed 1, init init.Xavier()
         seed 1, seed 1
         lr 0.9, num_epochs 5, init init.Xavier(), optimizer 'sgd', learning_rate lr
+        seed 1, seed 1, init init.Xavier(), optimizer 'sgd', learning_rate lr, \
+num_epochs 2
     """,
     "06-alexnet": """
         Dropout 0.5, Dropout 0.5

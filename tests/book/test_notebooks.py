@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from d2lutil.pages import sections
-from d2lutil.pages.sections import ADDED, NOTEBOOKS, code_cells
+from d2lutil.pages.sections import ADDED, NOTEBOOKS, PREDICTED, code_cells
 from tests.book.reading import IMAGE, PATHS, prose, read, without_code
 
 ABSOLUTE_PATH = re.compile(r"(?<![\w<:/.])/[\w.-]+/[\w.-]|\b[A-Z]:\\")
@@ -99,12 +99,14 @@ def test_references_are_numbered_in_order_of_citation(notebook):
 
 def test_no_cell_is_hidden_from_tests_or_readers(notebook):
     # Tags such as nbval-skip hide a cell from the tests, tags such as remove-cell from
-    # the HTML edition, other metadata (source_hidden, collapsed) from readers.
+    # the HTML edition, other metadata (source_hidden, collapsed) from readers. The
+    # times of "execution" hide nothing, and outputs that a reader predicts are folded:
+    # tests of their own find both.
     for cell in notebook.cells:
         assert cell.cell_type in {"code", "markdown"}
-        # The times of "execution" hide nothing; a test of their own finds them.
-        assert set(cell.metadata) <= {"tags", "execution"}, cell.source
-        assert set(cell.metadata.get("tags", [])) <= ADDED, cell.source
+        assert set(cell.metadata) <= {"tags", "execution", "jupyter"}, cell.source
+        assert set(cell.metadata.get("jupyter", {})) <= {"outputs_hidden"}, cell.source
+        assert set(cell.metadata.get("tags", [])) <= {*ADDED, PREDICTED}, cell.source
         assert not NBVAL_COMMENT.search(cell.source), cell.source
 
 

@@ -1,10 +1,15 @@
 """Protects: a history has a stable text and draws what was measured."""
 
+import math
 import struct
+
+import numpy as np
+import pytest
 
 from d2lutil.history import History
 
-HISTORY = History([1.5, 1.0], [0.5, 0.6], [0.4, 0.7], [3.0, 3.1])
+HISTORY_REST = [[0.5, 0.6], [0.4, 0.7], [3.0, 3.1]]
+HISTORY = History([1.5, 1.0], *HISTORY_REST)
 
 
 def test_text_does_not_depend_on_the_measurements():
@@ -20,6 +25,16 @@ def test_curve_shows_each_measurement():
     for name, line in lines.items():
         assert list(line.get_xdata()) == [1, 2]
         assert list(line.get_ydata()) == getattr(HISTORY, name.replace(" ", "_"))
+
+
+def test_curve_shows_the_loss_of_each_update_and_of_guessing():
+    updates = [1.9, 1.7, 1.5, 1.2, 1.0, 0.8]
+    history = History([1.7, 1.0], *HISTORY_REST, updates=updates, num_classes=4)
+    lines = {line.get_label(): line for line in history.plot().axes[0].lines}
+    assert list(lines["each update"].get_ydata()) == updates
+    # The last update of an epoch stands where the epoch's mean does.
+    assert lines["each update"].get_xdata() == pytest.approx(np.arange(1, 7) / 3)
+    assert list(lines["ln 4"].get_ydata()) == [math.log(4)] * 2
 
 
 def test_png_has_twice_the_pixels_of_its_size_on_the_page():

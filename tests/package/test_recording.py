@@ -145,7 +145,6 @@ def test_history_is_that_of_the_last_training_of_the_book():
         "train_acc": [0.155, 0.169],
         "test_acc": [0.162, 0.819],
         "seconds": [34.9, 34.7],
-        "images": None,
     }
 
 
@@ -230,6 +229,16 @@ def test_date_is_that_of_the_training(tmp_path):
     file.touch()
     os.utime(file, (0, 86_400 * 10.5))
     assert run._date(tmp_path) == datetime.date(1970, 1, 11)
+
+
+def test_output_that_a_reader_predicts_is_folded_and_no_other(tmp_path):
+    guessed = new_code_cell(metadata={"tags": ["extra", "predict"]})
+    opened = new_code_cell(metadata={"jupyter": {"outputs_hidden": True}})
+    path = tmp_path / "99-test.ipynb"
+    run.store(new_notebook(cells=[guessed, opened]), path)
+    stored = nbformat.read(path, as_version=4).cells
+    assert stored[0].metadata.jupyter == {"outputs_hidden": True}
+    assert stored[1].metadata == {}
 
 
 def test_notebook_that_cannot_be_written_stays(tmp_path, monkeypatch):

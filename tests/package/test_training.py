@@ -58,7 +58,7 @@ def test_train_ch5_does_the_steps_of_the_book():
     expected = new_net()
     trainer = new_trainer(expected)
     loss = gluon.loss.SoftmaxCrossEntropyLoss()
-    loss_sums, num_correct = [], []
+    loss_sums, num_correct, updates = [], [], []
     for _ in range(2):
         loss_sums.append(0)
         num_correct.append(0)
@@ -69,6 +69,7 @@ def test_train_ch5_does_the_steps_of_the_book():
             batch_loss.backward()
             trainer.step(BATCH_SIZE)
             loss_sums[-1] += batch_loss.asscalar()
+            updates.append(batch_loss.asscalar() / len(y))
             num_correct[-1] += (y_hat.asnumpy().argmax(axis=1) == y.asnumpy()).sum()
     net = new_net()
     history = train_ch5(net)
@@ -78,6 +79,20 @@ def test_train_ch5_does_the_steps_of_the_book():
     assert history.train_acc == pytest.approx(np.divide(num_correct, 20))
     assert history.test_acc[-1] == gb.evaluate_accuracy(batches(), expected)
     assert len(history.test_acc) == len(history.seconds) == 2
+    assert history.updates == pytest.approx(updates)
+    assert history.num_classes == 2
+
+
+def test_only_cross_entropy_has_the_loss_of_guessing():
+    net = new_net()
+    trainer = new_trainer(net)
+
+    def loss(y_hat, y):
+        return (y_hat[:, 0] - y.astype("float32")) ** 2
+
+    history = gb.train(batches(), batches(), net, loss, trainer, mx.cpu(), 1)
+    assert history.num_classes is None
+    assert len(history.updates) == len(batches())
 
 
 def test_train_on_two_devices_gives_the_parameters_of_one():

@@ -243,6 +243,15 @@ def test_added_cells_are_marked(browser: webdriver.Chrome, page: str):
     assert all(all_of(browser, f"$('.added-mark').map({seen})"))
 
 
+def test_outputs_are_folded_where_a_reader_predicts(
+    browser: webdriver.Chrome, page: str
+):
+    cells = sections.code_cells(sections.read(page)) if page in NAMES else []
+    folded = "(cell) => !!cell.querySelector('details:not([open])')"
+    predicted = [sections.is_predicted(cell) for cell in cells]
+    assert all_of(browser, f"$('.cell').map({folded})") == predicted
+
+
 def test_figures_have_captions_that_look_like_it(browser: webdriver.Chrome, page: str):
     captions = all_of(browser, "$('.book-caption strong').map((s) => s.textContent)")
     labels = (
