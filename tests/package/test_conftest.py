@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from nbformat.v4 import new_output
 
 import conftest
 from d2lutil.pages import sections
@@ -49,6 +50,30 @@ def test_other_notebooks_in_the_folder_are_left_out(name):
 @pytest.mark.parametrize("name", ["index", "08-nin", "solutions/08-nin"])
 def test_notebooks_of_the_book_are_collected(name):
     assert not conftest.pytest_ignore_collect(sections.path(name))
+
+
+DIFFERS = (
+    "Fashion-MNIST: smoke scale, 500 + 250 images of 28 x 28 pixels (asked: 60000 + "
+    "10000 of 28 x 28); D2LUTIL_SCALE=full gives the book's run\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("printed", "stored", "is_same"),
+    [
+        (DIFFERS, None, True),
+        (None, DIFFERS.replace("smoke", "lesson"), True),
+        (DIFFERS + "(10, 20)\n", None, False),
+        (None, "(10, 20)\n", False),
+    ],
+)
+def test_line_on_the_scale_may_be_missing_and_no_other(printed, stored, is_same):
+    def streams(text: str | None) -> list:
+        return [new_output("stream", name="stdout", text=text)] if text else []
+
+    cell = SimpleNamespace(compare_outputs=lambda test, ref: test == ref)
+    conftest.pytest_itemcollected(cell)
+    assert cell.compare_outputs(streams(printed), streams(stored)) == is_same
 
 
 def test_notes_of_nbval_are_left_out_of_what_failed():
