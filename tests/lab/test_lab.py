@@ -32,6 +32,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from d2lutil.pages import sections
 from lab.export import mathml
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -333,9 +334,17 @@ def test_notebook_opens(browser, address, name):
     open_notebook(browser, address, name)
     assert_nothing_is_asked(browser)
     assert page(browser, "[...document.images].every(image => image.naturalWidth)")
-    outputs = [o for cell in stored(name).cells for o in cell.get("outputs", [])]
-    num_plots = sum("image/png" in output.get("data", {}) for output in outputs)
-    assert count(browser, ".jp-OutputArea img") == num_plots
+    open_cells = [c for c in code_cells(name) if not sections.is_predicted(c)]
+    assert count(browser, ".jp-OutputArea img") == num_plots(open_cells)
+
+
+def code_cells(name: str) -> list[NotebookNode]:
+    return [cell for cell in stored(name).cells if cell.cell_type == "code"]
+
+
+def num_plots(cells: list[NotebookNode]) -> int:
+    outputs = [output for cell in cells for output in cell.outputs]
+    return sum("image/png" in output.get("data", {}) for output in outputs)
 
 
 def run(browser: webdriver.Chrome, address: str, name: str) -> None:
@@ -346,9 +355,11 @@ def run(browser: webdriver.Chrome, address: str, name: str) -> None:
     assert_nothing_is_asked(browser)
     wrong = "[data-mime-type$='.stderr'], [data-mime-type$='.error']"
     assert texts(browser, f".jp-OutputArea :is({wrong})") == []
-    num_cells = sum(cell.cell_type == "code" for cell in stored(name).cells)
+    cells = code_cells(name)
     prompts = texts(browser, ".jp-CodeCell .jp-InputPrompt")
-    assert prompts == [f"[{i + 1}]:" for i in range(num_cells)]
+    assert prompts == [f"[{i + 1}]:" for i in range(len(cells))]
+    # What a reader was to predict is unfolded.
+    assert count(browser, ".jp-OutputArea img") == num_plots(cells)
 
 
 # Without training; full of figures.
@@ -408,12 +419,11 @@ def test_exported_page_needs_no_network(browser, address, tmp_path, name):
     cells = stored(name).cells
     prose = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
     without_code = re.sub(r"```.*?```|`[^`]*`", "", prose, flags=re.S)
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    num_plots = sum("image/png" in output.get("data", {}) for output in outputs)
+    num_pictures = num_plots(code_cells(name)) + len(re.findall(r"<img |!\[", prose))
     assert shown == {
         "formulas": len(re.findall(r"\$\$.+?\$\$|\$.+?\$", without_code, re.S)),
         "broken": 0,
-        "pictures": num_plots + len(re.findall(r"<img |!\[", prose)),
+        "pictures": num_pictures,
         "requests": [],
         "dollars": 0,
     }
