@@ -78,6 +78,7 @@ def settings(root: Path, page: str) -> list[str]:
         "--FileContentsManager.preferred_dir=",
         f"--LabApp.default_url=/lab/tree/{page}",
         f"--LabApp.app_settings_dir={LAB}",
+        f"--LabApp.extra_labextensions_path={LAB / 'labextensions'}",
         # JupyterLab warns root off, who is the only user of many a container.
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]

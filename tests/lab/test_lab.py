@@ -55,6 +55,10 @@ CELLS = ".jp-NotebookPanel .jp-Notebook .jp-Cell"
 ADDRESS = re.compile(r"https?://127\.0\.0\.1:(?P<port>\d+)(?=/lab)")
 # As tqdm writes it: 40%|████      | 2/5 [00:03<00:04,  1.5s/batch, loss=2.3]
 TIME_LEFT = re.compile(r"\d+%.*\[\d\d:\d\d<\d\d:\d\d")
+SIZES_OF_FOLDED = (
+    "[...document.querySelectorAll('.jp-OutputPlaceholder .jp-PlaceholderText')]"
+    ".map(text => getComputedStyle(text).fontSize)"
+)
 # Notes the progress bars that cells show, each for a moment only.
 WATCH_PROGRESS = """
 window.progress = [];
@@ -336,6 +340,9 @@ def test_notebook_opens(browser, address, name):
     assert page(browser, "[...document.images].every(image => image.naturalWidth)")
     open_cells = [c for c in code_cells(name) if not sections.is_predicted(c)]
     assert count(browser, ".jp-OutputArea img") == num_plots(open_cells)
+    # What is folded does not show its first line.
+    sizes = page(browser, SIZES_OF_FOLDED)
+    assert sizes == ["0px"] * (len(code_cells(name)) - len(open_cells))
 
 
 def code_cells(name: str) -> list[NotebookNode]:
