@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loky import cpu_count
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from benchmarks import run
 
@@ -67,7 +68,10 @@ def plot(results: Results) -> Figure:
                 ys = [measure(results, variant, point(n)) for n in values]
                 axes.plot(values, ys, style, label=variant.name)
             axes.set(xscale="log", yscale="log", xlabel=label, ylabel=unit)
-            axes.set_xticks(values, values)
+            axes.set_xticks(values, values, fontsize=8)
+            # Also where an axis spans less than a power of ten.
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+            axes.yaxis.set_major_formatter("{x:g}")
             axes.minorticks_off()
             axes.grid(alpha=0.3)
         fields[0, column].legend()

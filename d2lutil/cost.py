@@ -12,6 +12,8 @@ import mxnet as mx
 from mxnet import autograd, gluon, init, nd
 from mxnet.gluon import nn
 
+from d2lutil.engine.kept import kept_elements
+
 
 @dataclass(frozen=True)
 class LayerCost:
@@ -48,13 +50,16 @@ class NetworkCost:
         depth: Number of convolutions and dense layers on the longest way from the
             input to the output.
         activation_bytes: Memory in bytes, per example and in float32, of all arrays
-            that layers read or return. Training keeps most of them until the backward
-            pass.
+            that layers read or return.
+        kept_bytes: Memory in bytes, per example and in float32, of the arrays that
+            training keeps until the backward pass has read them; without parameters,
+            and the masks of dropout. None where a layer hides the size of one.
     """
 
     layers: list[LayerCost]
     depth: int
     activation_bytes: int
+    kept_bytes: int | None
 
     @property
     def num_parameters(self) -> int:
@@ -117,8 +122,12 @@ def network_cost(net: gluon.Block, input_shape: tuple[int, ...]) -> NetworkCost:
     nd.waitall()
 
     num_elements = sum(array.size for array in _arrays(runs))
+    num_kept = kept_elements(output, X, net.collect_params().values())
     return NetworkCost(
-        _layer_costs(runs), _depth(output), 4 * num_elements // input_shape[0]
+        _layer_costs(runs),
+        _depth(output),
+        activation_bytes=4 * num_elements // input_shape[0],
+        kept_bytes=num_kept and 4 * num_kept // input_shape[0],
     )
 
 

@@ -150,12 +150,14 @@ def measurements_pattern() -> str:
     )
 
 
-def recorded_history(name: str, scale: str = "lesson") -> History:
+def recorded_history(name: str, scale: str = "lesson", control: str = "") -> History:
     """Return what a section's own training printed when its notebook was stored.
 
     Args:
         name: Name of the notebook without its ending: "08-nin".
         scale: Run scale of the training, lesson or full.
+        control: Name of a network that the section only compares others with, if its
+            training is meant.
 
     Raises:
         ValueError: There is no such section, or no such run was stored in it.
@@ -165,11 +167,13 @@ def recorded_history(name: str, scale: str = "lesson") -> History:
         History(num_epochs=5)
     """
     noted = sections.read(name)["metadata"].get("d2lutil", {}).get("histories", {})
-    if scale not in noted:
-        there = ", ".join(noted) or "none"
+    training = f"{control}, {scale}" if control else scale
+    if training not in noted:
+        there = "; ".join(noted) or "none"
         raise ValueError(
-            f"The book holds no training of {name} at scale {scale}; there is: {there}."
+            f"The book holds no training of {name} at scale {training}; there is: "
+            f"{there}."
         )
 
-    images = noted[scale].get("images")
-    return History(**noted[scale] | {"images": images and Images(**images)})
+    images = noted[training].get("images")
+    return History(**noted[training] | {"images": images and Images(**images)})

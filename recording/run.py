@@ -8,7 +8,9 @@ error.
 What was saved can stay for later, in a folder that may lie outside the book: from it,
 the trainings need not be repeated when a cell was added to a notebook, and only that
 cell's output is stored (`make record NB=08-nin CHECKPOINTS=… CELLS=…`). `make history`
-stores no output, only what a training at scale lesson measured.
+stores no output, only what a training at scale lesson measured; of a comparison, what
+the trainings of its controls measured, networks that no other section trains, at the
+scale of the run.
 """
 
 import argparse
@@ -53,6 +55,9 @@ RECORDED = [
     "08-nin",
     "06-alexnet",
 ]
+
+# The notebooks that define `controls`, and `train_control`, which trains one of them.
+COMPARISONS = ["13-comparison"]
 
 # What training prints because of how it is run, in a recording only.
 NOTES = [RUNS_IMPERATIVELY, USES_FLOAT32, OTHER_BATCH, IS_DAMAGED]
@@ -176,11 +181,9 @@ def note_history(
     """
     cells = _training_cells(executed or notebook)
     if cells:
-        history = _history(cells[-1])
+        history = _history(sections.printed(cells[-1]))
         history.images = _images(executed or notebook)
-        noted = notebook.metadata.setdefault("d2lutil", {})
-        stored = {name: value for name, value in asdict(history).items() if value}
-        noted.setdefault("histories", {})[scale] = stored
+        _note(notebook, scale, history)
 
 
 def add_line(notebook: NotebookNode, options: Options, date: datetime.date) -> None:
@@ -202,7 +205,8 @@ def add_line(notebook: NotebookNode, options: Options, date: datetime.date) -> N
         threads=f"{n} thread{'s' if n > 1 else ''}",
         dtypes=_data_types(cells, options),
         seconds=sum(
-            sum(_history(cell).seconds) for cell in sections.code_cells(notebook)
+            sum(_history(sections.printed(cell)).seconds)
+            for cell in sections.code_cells(notebook)
         ),
     )
 
@@ -298,6 +302,34 @@ def record_history(path: Path) -> None:
     store(notebook, path)
 
 
+def record_controls(path: Path, names: Collection[str] = ()) -> None:
+    """Train the controls of a comparison and store what that measured only.
+
+    The scale is that of this run, and so are the other settings of d2lutil.
+
+    Args:
+        path: Notebook.
+        names: Names of the controls; none for all of them.
+
+    Raises:
+        RecordingError: The scale is smoke, or a training diverged.
+    """
+    scale = run_scale()
+    if scale == SMOKE:
+        raise RecordingError("What is learned at scale smoke is not stored.")
+
+    section = sections.load_section(path.stem)
+    for name in names or section.controls:
+        trained = section.train_control(name)
+        epochs = range(1, trained.num_epochs + 1)
+        # Rounded as it was printed, like that of the other networks.
+        history = _history("\n".join(map(trained.line, epochs)))
+        history.images = images_used(section.pixels[name])
+        notebook = nbformat.read(path, as_version=4)
+        _note(notebook, f"{name}, {scale.name}", history)
+        store(notebook, path)
+
+
 def main() -> None:
     """Execute or record the notebooks that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -307,6 +339,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="of a recording")
     parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
     parser.add_argument("--cells", nargs="+", default=[], help="ids of added cells")
+    parser.add_argument("--controls", nargs="+", default=[], help="of a comparison")
     arguments = parser.parse_args()
 
     if not arguments.record and not arguments.names:
@@ -317,7 +350,10 @@ def main() -> None:
             _record_all(arguments)
         elif arguments.history:
             for name in arguments.names:
-                record_history(_path(name))
+                if name in COMPARISONS:
+                    record_controls(_path(name), arguments.controls)
+                else:
+                    record_history(_path(name))
         else:
             _execute_all(arguments.names)
     except (RecordingError, ValueError) as error:
@@ -412,9 +448,14 @@ def _data_type(cell: Cell, options: Options) -> str:
     return f"{dtype} (compiled)"
 
 
-def _history(cell: Cell) -> History:
-    """Return what the training of a cell printed."""
-    text = sections.printed(cell)
+def _note(notebook: NotebookNode, training: str, history: History) -> None:
+    noted = notebook.metadata.setdefault("d2lutil", {})
+    stored = {name: value for name, value in asdict(history).items() if value}
+    noted.setdefault("histories", {})[training] = stored
+
+
+def _history(text: str) -> History:
+    """Return what a training printed."""
     history = History.parse(text)
     if len(history.loss) != _num_epochs(text):
         raise RecordingError("A training diverged: nothing is stored.")

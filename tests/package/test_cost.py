@@ -1,5 +1,10 @@
 """Protects: a network costs what one counts by hand, and what papers publish."""
 
+import os
+import re
+import subprocess
+import sys
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ from mxnet.gluon import nn
 from mxnet.gluon.model_zoo import vision
 
 import d2lutil as gb
+from d2lutil.engine import kept
 
 
 def sequential(*layers: nn.Block) -> nn.Sequential:
@@ -108,6 +114,127 @@ def test_activations_are_the_arrays_that_layers_read_or_return():
     # numbers from the pooling.
     cost = gb.network_cost(Joined(), (1, 3, 4, 4))
     assert cost.activation_bytes == 4 * (3 * 16 + 2 * 16 + 5 * 16 + 5)
+
+
+# What training keeps until the backward pass.
+
+
+@pytest.mark.parametrize(
+    ("net", "num_kept"),
+    [
+        # The input of the convolution, and the output of ReLU: not what is between.
+        (sequential(nn.Conv2D(4, 3), nn.Activation("relu")), 3 * 64 + 4 * 36),
+        (sequential(nn.Conv2D(4, 3, activation="relu")), 3 * 64 + 4 * 36),
+        # Both inputs, that of the convolution and that of the normalisation.
+        (sequential(nn.Conv2D(4, 3), nn.BatchNorm()), 3 * 64 + 4 * 36),
+        (sequential(nn.MaxPool2D()), 3 * 64 + 3 * 16),
+        # The input of the second is the output of the first.
+        (sequential(nn.Dense(5), nn.Dense(4)), 3 * 64 + 5),
+        (sequential(nn.Dense(5, activation="relu"), nn.Dense(4)), 3 * 64 + 5),
+        # The mask is drawn in training only, and does not count.
+        (sequential(nn.Conv2D(3, 1), nn.Dropout(0.5), nn.Dense(4)), 3 * 64 + 3 * 64),
+        # Inputs of two convolutions, two normalisations, and the outputs of two ReLU.
+        (gb.Residual(3), 5 * 3 * 64),
+        # What is joined, beside the whole.
+        (Joined(), 3 * 64 + 2 * 64 + 5 * 64 + 5),
+    ],
+)
+def test_training_keeps_what_gradients_read(net, num_kept):
+    assert gb.network_cost(net, (1, 3, 8, 8)).kept_bytes == 4 * num_kept
+    assert gb.network_cost(net, (4, 3, 8, 8)).kept_bytes == 4 * num_kept
+
+
+def needed_by_mxnet(operator: mx.sym.Symbol) -> list[str]:
+    """Return what MXNet's own gradient of an operator reads."""
+    shapes = {name: (2, 4, 8, 8) for name in operator.list_inputs() if len(name) == 1}
+    graph = operator.simple_bind(mx.cpu(), grad_req="write", **shapes).debug_str()
+    _, gradient = (
+        graph.split("Op:_backward", 1) if "Op:_backward" in graph else ("", "")
+    )
+    read = set(re.findall(r"\]=(\w+)\((\d)\)", gradient))
+    return [
+        kind
+        for kind, arrays in {
+            "inputs": {("x", "0"), ("y", "0")},
+            "output": {("operator", "0")},
+        }.items()
+        if arrays & read
+    ]
+
+
+x, y = mx.sym.var("x"), mx.sym.var("y")
+OPERATORS = {
+    "Activation relu": mx.sym.Activation(x, act_type="relu", name="operator"),
+    "BatchNorm": mx.sym.BatchNorm(x, name="operator"),
+    "Concat": mx.sym.Concat(x, y, dim=1, name="operator"),
+    "Convolution": mx.sym.Convolution(x, kernel=(3, 3), num_filter=4, name="operator"),
+    "Dropout": mx.sym.Dropout(x, name="operator"),
+    "Flatten": mx.sym.Flatten(x, name="operator"),
+    "FullyConnected": mx.sym.FullyConnected(x, num_hidden=4, name="operator"),
+    "Reshape": mx.sym.Reshape(x, shape=(2, -1), name="operator"),
+    "broadcast_add": mx.sym.broadcast_add(x, y, name="operator"),
+    "broadcast_mul": mx.sym.broadcast_mul(x, y, name="operator"),
+    "broadcast_sub": mx.sym.broadcast_sub(x, y, name="operator"),
+    "elemwise_add": mx.sym.elemwise_add(x, y, name="operator"),
+    "elemwise_mul": mx.sym.elemwise_mul(x, y, name="operator"),
+    "relu": mx.sym.relu(x, name="operator"),
+    "sigmoid": mx.sym.sigmoid(x, name="operator"),
+    "transpose": mx.sym.transpose(x, name="operator"),
+}
+
+
+def test_every_operator_with_a_rule_is_looked_at():
+    assert OPERATORS.keys() == kept.NEEDS.keys()
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_rule_is_what_the_gradient_of_mxnet_reads(kind):
+    assert needed_by_mxnet(OPERATORS[kind]) == kept.NEEDS[kind]
+
+
+HOLD = """
+import sys
+import d2lutil as gb
+from mxnet import autograd, init, nd
+
+def memory():
+    nd.waitall()
+    with open("/proc/self/status") as status:
+        return int(status.read().split("VmRSS:")[1].split()[0]) * 1024
+
+net = gb.load_section(sys.argv[1]).net
+net.initialize(init=init.Xavier())
+outputs = []
+for _ in range(4):  # Only the first ones allocate what computing needs.
+    before = memory()
+    X = nd.ones((8, 1, 96, 96))
+    with autograd.record():
+        outputs.append(net(X))
+held = memory() - before
+print(held / (8 * gb.network_cost(net, (1, 1, 96, 96)).kept_bytes))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
+@pytest.mark.parametrize("section", ["08-nin", "11-resnet", "12-densenet"])
+def test_process_holds_as_much_as_is_counted(section):
+    # What is freed goes back at once, so that it is not counted.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    child = subprocess.run(
+        [sys.executable, "-c", HOLD, section],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(child.stdout) == pytest.approx(1, abs=0.1)
+
+
+def test_size_that_the_graph_does_not_tell_is_no_number():
+    # Its own batch normalisation computes with a variance of its own making.
+    cost = gb.network_cost(gb.load_section("10-batch-norm").net, (1, 1, 28, 28))
+    assert cost.kept_bytes is None
+    assert cost.num_parameters
 
 
 @pytest.mark.parametrize(

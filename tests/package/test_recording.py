@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import os
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+import d2lutil as gb
 from conftest import sanitize_rules
 from d2lutil.engine import checkpoint
 from d2lutil.pages import sections
@@ -356,6 +358,75 @@ def test_only_the_history_of_the_lesson_is_stored(tmp_path, monkeypatch):
     assert stored.cells == before.cells
     assert stored.metadata.d2lutil.histories.lesson.test_acc == [0.162, 0.296]
     assert stored.metadata.d2lutil.outputs == sections.outputs_digest(stored)
+
+
+COMPARISON = """\
+import d2lutil as gb
+
+controls = {'wide': 2, 'narrow': 1}
+pixels = {'wide': 96, 'narrow': 64}
+
+def train_control(name):
+    from d2lutil.history import History
+    loss = [0.51236, 0.4 if controls[name] else float('nan')]
+    gb.lesson(num_train=60_000, pixels=48)
+    return History(loss, [0.8, 0.9], [0.7, 0.81239], [3.0, 4.0], updates=[0.5])"""
+
+
+@pytest.fixture
+def comparison(tmp_path, monkeypatch):
+    """Write a comparison of its own, and name it on the command line."""
+    path = write(tmp_path, COMPARISON)
+    monkeypatch.setattr(sections, "path", lambda name: path)
+    monkeypatch.setattr(run, "COMPARISONS", ["99-test"])
+    monkeypatch.setattr("sys.argv", ["run", "--history", "99-test"])
+    yield path
+    gb.lesson()
+
+
+@pytest.mark.parametrize("scale, pixels", [("lesson", 48), ("full", 64)])
+def test_controls_of_a_comparison_have_histories_of_their_own(
+    comparison, monkeypatch, scale, pixels
+):
+    monkeypatch.setenv("D2LUTIL_SCALE", scale)
+    run.main()
+    history = gb.recorded_history("99-test", scale, "narrow")
+    assert history.loss == [0.5124, 0.4]
+    assert history.test_acc == [0.7, 0.812]
+    assert not history.updates
+    assert dataclasses.astuple(history.images) == (60_000, 10_000, pixels, pixels)
+    assert gb.recorded_history("99-test", scale, "wide")
+    stored = nbformat.read(comparison, as_version=4)
+    assert stored.cells[0].outputs == []
+    assert stored.metadata.d2lutil.outputs == sections.outputs_digest(stored)
+    with pytest.raises(ValueError, match=f"there is: narrow, {scale}; wide, {scale}."):
+        gb.recorded_history("99-test", scale)
+
+
+def test_only_the_named_controls_are_trained(comparison, monkeypatch):
+    monkeypatch.setenv("D2LUTIL_SCALE", "lesson")
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--controls", "narrow"])
+    run.main()
+    stored = nbformat.read(comparison, as_version=4)
+    assert list(stored.metadata.d2lutil.histories) == ["narrow, lesson"]
+
+
+@pytest.mark.parametrize(
+    "scale, source, reason",
+    [
+        ("smoke", COMPARISON, "at scale smoke is not stored"),
+        ("lesson", COMPARISON.replace("'wide': 2", "'wide': 0"), "diverged"),
+    ],
+)
+def test_what_a_control_learned_badly_is_not_stored(
+    comparison, monkeypatch, scale, source, reason
+):
+    write(comparison.parent, source)
+    before = comparison.read_bytes()
+    monkeypatch.setenv("D2LUTIL_SCALE", scale)
+    with pytest.raises(SystemExit, match=reason):
+        run.main()
+    assert comparison.read_bytes() == before
 
 
 def test_outputs_of_named_cells_only_are_stored_and_nothing_is_trained_again(tmp_path):
