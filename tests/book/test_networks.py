@@ -179,7 +179,7 @@ learning_rate lr, resize 224
     """,
     "07-vgg": """
         Dropout 0.5, Dropout 0.5
-        seed 3, seed 3
+        seed 1, seed 1
         lr 0.05, num_epochs 5, batch_size 128, init init.Xavier(), optimizer 'sgd', \
 learning_rate lr, resize 224
     """,

@@ -47,7 +47,6 @@ DENSE_PARAMETERS = re.compile(r"^(\d+)\\times (\d+)\+\2\b")
 ELSEWHERE = {
     "VGG": {"5 x 5 window", "1 x 1 window"},  # What 3 x 3 replaces; VGG-16's form C.
     "NiN": {"shape 256, 5, 5"},  # AlexNet's, named in the paragraph before.
-    "GoogLeNet": {"7 channels"},  # Those with the strongest response.
     "BatchNorm": {"4 channels"},  # A small example in a figure.
 }
 
