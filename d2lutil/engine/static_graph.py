@@ -44,7 +44,7 @@ import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.contrib import amp
 
-from d2lutil.engine import rewrites
+from d2lutil.engine import rewrites, runtime
 from d2lutil.engine.rewrites import Graph
 from d2lutil.engine.watch import Watch
 from d2lutil.settings import compiles_networks, compute_dtype
@@ -95,11 +95,15 @@ def compiled_if_asked(net: gluon.Block, X: nd.NDArray) -> Network:
 
     nd.waitall()  # An earlier error is not taken for one of the graph.
     try:
-        return compile_network(net, X, dtype)
+        compiled = compile_network(net, X, dtype)
     except CannotCompileError as error:
         reason = str(error)
     except mx.MXNetError:
         reason = "MXNet cannot run its graph"
+    else:
+        nd.waitall()  # What checking the graph took is free by now.
+        runtime.keep_buffers_of_any_size()
+        return compiled
     print(RUNS_IMPERATIVELY.format(reason=reason))
     return net
 

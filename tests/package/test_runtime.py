@@ -151,9 +151,20 @@ def test_memory_is_used_again_unless_the_user_configures_malloc():
     assert int(run_python(COUNT_PAGE_FAULTS, **AS_GLIBC_STARTS)) >= pages
 
 
+@with_glibc
+def test_larger_buffers_are_kept_once_a_graph_runs():
+    fill_96_mib = COUNT_PAGE_FAULTS.replace("(8, 1024", "(24, 1024")
+    keep = "from d2lutil.engine import runtime\nruntime.keep_buffers_of_any_size()\n"
+    pages = 10 * 96 * 2**20 // os.sysconf("SC_PAGE_SIZE")
+    assert int(run_python(fill_96_mib)) >= pages
+    assert int(run_python(keep + fill_96_mib)) < pages / 10
+    assert int(run_python(keep + fill_96_mib, **AS_GLIBC_STARTS)) >= pages
+
+
 def test_libc_without_mallopt_is_left_alone(monkeypatch):
     monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: object())
     runtime.configure_memory()
+    runtime.keep_buffers_of_any_size()
 
 
 class OlderGlibc:

@@ -212,6 +212,17 @@ def test_network_runs_as_one_graph(compiling):
     assert not calls
 
 
+@pytest.mark.parametrize(
+    "forward, kept", [(lambda X: X + 1, 1), (lambda X: print() or X, 0)]
+)
+def test_large_buffers_are_kept_for_a_graph_only(compiling, monkeypatch, forward, kept):
+    calls = []
+    keep = "keep_buffers_of_any_size"
+    monkeypatch.setattr(static_graph.runtime, keep, lambda: calls.append(keep))
+    static_graph.compiled_if_asked(known(Changed(forward)), batches()[0][0])
+    assert len(calls) == kept
+
+
 def test_without_the_variables_the_network_runs_itself(monkeypatch):
     for name in ("D2LUTIL_COMPILE", "D2LUTIL_DTYPE"):
         monkeypatch.delenv(name, raising=False)
