@@ -66,7 +66,7 @@ def kept_elements(
 
 
 def _name(array: nd.NDArray) -> str:
-    """Return how the graph calls an array that it was not computed from others."""
+    """Return how the graph calls an array that was not computed from others."""
     return autograd.get_symbol(array).name
 
 

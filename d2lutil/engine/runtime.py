@@ -71,7 +71,7 @@ def keep_buffers_of_any_size() -> None:
     """Let glibc keep larger buffers, too, for a graph that has planned its memory.
 
     What is still asked for in each step are an operator's own buffers, one at a time:
-    in DenseNet one of 90 MiB, whose new pages took a seventh of the step. Settings of
+    in DenseNet one of 90 MiB, whose new pages took a tenth of the step. Settings of
     malloc in the environment stay.
     """
     libc = _glibc()
