@@ -27,6 +27,7 @@ from tests.book.reading import (
 SOLUTIONS = NOTEBOOKS / "solutions"
 INDEX = NOTEBOOKS / "index.ipynb"
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+REFERENCE = re.compile(r"^\[\d+\] .+$", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 WEB = re.compile(r"https?://\w")
 # What a link may be called that is not called by a title.
@@ -216,3 +217,10 @@ def test_sections_are_one_chain():
 
 def link_to(name: str) -> str:
     return f"[{title(sections.path(name))}]({name}.ipynb)"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=name_of)
+def test_every_reference_has_a_link(path):
+    texts = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    entries = [entry for text in texts for entry in REFERENCE.findall(text)]
+    assert not [entry for entry in entries if "](http" not in entry]

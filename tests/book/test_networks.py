@@ -171,7 +171,11 @@ SETTINGS = {
 num_epochs 2
     """,
     "06-alexnet": """
+        batch_size 256
+        seed 1, seed 1, init init.Xavier(), optimizer 'sgd', learning_rate lr, \
+num_epochs 5, lr 0.3, lr 1
         Dropout 0.5, Dropout 0.5
+        seed 1, init init.Xavier()
         seed 1, seed 1
         lr 0.01, num_epochs 5, batch_size 128, init init.Xavier(), optimizer 'sgd', \
 learning_rate lr, resize 224
@@ -193,7 +197,7 @@ learning_rate lr
         seed 1, seed 1
         init init.Xavier(), optimizer 'sgd', learning_rate lr
         seed 1, init init.Xavier()
-        seed 1, seed 1, init init.Xavier(), optimizer 'sgd', learning_rate 0.9
+        seed 1, seed 1, init init.Xavier(), optimizer 'sgd', learning_rate lr
         seed 1, seed 1, init init.Xavier(), optimizer 'sgd', learning_rate lr
         eps 1e-05, momentum 0.9
     """,
@@ -205,6 +209,7 @@ learning_rate lr
         seed 1, seed 1, init init.Xavier(), optimizer 'sgd', learning_rate 0.1, \
 mlp 0, num_epochs 12
         mlp 0.5, num_epochs 12
+        mlp 0, mlp 0.5, num_epochs 8, num_epochs 8
         Dropout 0.5, Dropout 0.2
         concise_mlp 0, num_epochs 5
         concise_mlp 0.5, num_epochs 5

@@ -10,6 +10,8 @@ from d2lutil.pages import sections
 from tests.book.reading import PATHS, name_of, read
 
 ASKS = "**先猜一猜**："
+# How many questions a section asks.
+FEWEST, MOST = 2, 4
 
 
 def asks(cell: NotebookNode) -> bool:
@@ -38,6 +40,13 @@ def wrong_predictions(notebook: NotebookNode) -> Iterator[str]:
 @pytest.mark.parametrize("path", PATHS, ids=name_of)
 def test_questions_stand_right_before_their_folded_answers(path):
     assert not list(wrong_predictions(read(path)))
+
+
+@pytest.mark.parametrize("name", sections.section_names())
+def test_section_asks_two_to_four_questions(name):
+    section = read(sections.path(name))
+    num_asked = sum(cell.source.count(ASKS) for cell in section.cells)
+    assert FEWEST <= num_asked <= MOST
 
 
 # Controls.

@@ -13,6 +13,8 @@ TEXTS = [ROOT / "README.zh-CN.md", *PATHS, *FIGURES]
 # The preferred term, and patterns of those that are not used for it.
 TERMS = {
     "卷积层": ["褶积", "卷基层"],
+    # Those of a processor, and JupyterLab's 内核, are other things.
+    "卷积核": [r"(?<!卷积|物理|逻辑|\d )(?<![双内])核(?![心对实])"],
     "全连接层": ["全链接", "全联接", "密集层"],
     "池化层": ["汇聚层", "汇聚操作", "池化操作", "下采样层"],
     "步幅": ["步长", "步距"],
@@ -77,13 +79,14 @@ def test_prose_code_and_labels_are_read():
 
 
 def test_preferred_terms_pass():
-    assert not rejected_terms("、".join([*TERMS, "超参数", "准确率和精度"]))
+    assert not rejected_terms("、".join([*TERMS, "超参数", "准确率和精度", "2 核"]))
 
 
 # For each preferred term, texts with one that is not used.
 REJECTED = [
     ("一个褶积", "卷积层"),
     ("卷基层", "卷积层"),
+    ("从数据中学习核", "卷积核"),
     ("全链接层", "全连接层"),
     ("密集层", "全连接层"),
     ("汇聚层", "池化层"),
