@@ -24,18 +24,19 @@ def clock(monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        # Steps of 2 s: 3 s are over after two of them.
-        ([8, 9, 2, 2, 7], [2, 2]),
-        # Long steps: at least two.
-        ([8, 9, 5, 6, 7], [5, 6]),
-        ([8, 9, 1, 1, 0.5, 0.25, 0.25, 7], [1, 1, 0.5, 0.25, 0.25]),
+        # Long steps: at least three.
+        ([2, 2, 2, 7], [2, 2, 2]),
+        ([5, 6, 7, 8], [5, 6, 7]),
+        # Short ones: until 3 s are over.
+        ([1, 1, 0.5, 0.25, 0.25, 7], [1, 1, 0.5, 0.25, 0.25]),
     ],
 )
 def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
     clock, seconds, expected
 ):
     batches = steps.TimedBatches(("X", "y"), wait=list)
-    for batch, duration in zip(batches, seconds, strict=False):
+    first = [9] * steps.NUM_WARM_UP_STEPS
+    for batch, duration in zip(batches, first + seconds, strict=False):
         assert batch == ("X", "y")
         clock[0] += duration
     assert batches.step_seconds == expected
@@ -43,7 +44,8 @@ def test_steps_are_timed_without_the_first_ones_until_it_is_enough(
 
 def test_result_is_images_per_second_of_the_median_step(capsys):
     batches = steps.TimedBatches(("X", "y"), wait=list)
-    batches.times = [0, 9, 18, 20, 24, 32]
+    first = [9 * i for i in range(steps.NUM_WARM_UP_STEPS)]
+    batches.times = first + [first[-1] + t for t in (9, 11, 15, 23)]
     steps.print_result(steps.Task(128, 224, 0.1), batches)
     assert '"images_per_second": 32.0' in capsys.readouterr().out
 
