@@ -5,7 +5,8 @@
 # test-setup test-lesson. make html builds the reading edition in _build/html.
 # make execute NB=08-nin stores a notebook's outputs; make record does so at scale full,
 # for hours, and goes on where it was stopped (without NB: sections 05 to 12); make history
-# stores only what a training at scale lesson measured.
+# stores only what a training at scale lesson measured. make figures brings the
+# interactive figures up to date.
 # make bench compares the speed of training; make profile, convergence, growth, lessons and
 # start look into it: benchmarks/README.md. GPU=1 takes MXNet's build for a GPU, until GPU=0.
 #
@@ -23,7 +24,7 @@ PYTHON := $(RUN) .venv
 PLAIN := env -u D2LUTIL_COMPILE -u D2LUTIL_DTYPE -u D2LUTIL_CHECKPOINT -u D2LUTIL_DATA
 
 .PHONY: lab edit doctor restore test test-lesson test-lab test-site test-setup html bench \
-	profile convergence growth lessons start lint execute record history clean browser
+	profile convergence growth lessons start lint execute record figures history clean browser
 
 lab:
 	$(PYTHON) -m lab.start $(ARGS)
@@ -96,6 +97,9 @@ execute:
 record:
 	$(PYTHON) -m recording.run --record $(NB) $(if $(SEED),--seed $(SEED)) \
 		$(if $(CHECKPOINTS),--checkpoints "$(CHECKPOINTS)") $(if $(CELLS),--cells $(CELLS))
+
+figures: browser
+	$(RUN) .venv-lab-test -m recording.figures $(FIGURES)
 
 history:
 	$(PYTHON) -m recording.run --history $(NB)

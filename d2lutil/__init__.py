@@ -24,6 +24,7 @@ _NAMES = {
     "d2lutil.device": ["try_all_gpus", "try_gpu"],
     "d2lutil.fashion_mnist": ["get_fashion_mnist_labels", "load_data_fashion_mnist"],
     "d2lutil.history": ["recorded_history"],
+    "d2lutil.pages.explorable": ["explorable"],
     "d2lutil.pages.sections": ["load_section"],
     "d2lutil.plotting": [
         "Benchmark",

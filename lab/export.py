@@ -2,15 +2,37 @@
 
 nbconvert leaves formulas to a script from the network and pictures to the files beside
 the notebook.  Here formulas become MathML, which browsers show by themselves, and
-pictures a part of the page.  JupyterLab prints such a page, too.
+pictures a part of the page; interactive figures are live in it.  JupyterLab prints such
+a page, too.
 """
 
+import os
 from html import escape
+from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
+
+
+class Figures(Preprocessor):
+    """Brings interactive figures to life; nbconvert calls it for each notebook."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Return the notebook with other outputs, and the resources as they are."""
+        inherited = set(os.environ)
+        from d2lutil.pages import explorable
+
+        # d2lutil sets variables for MXNet, which are not for JupyterLab.
+        for name in set(os.environ) - inherited:
+            del os.environ[name]
+        explorable.bring_to_life(nb)
+        return nb, resources
 
 
 @pass_context

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 LAB = Path(__file__).parent
+# Where JupyterLab finds what is written for it: how the book looks, and its figures.
+EXTENSIONS = [LAB / "labextensions", LAB.parent / "d2lutil" / "pages"]
 # What JupyterLab calls a workspace; it looks for the default one under this name.
 LAYOUT = LAB / "default-37a8.jupyterlab-workspace"
 
@@ -19,6 +21,7 @@ NOT_OFFERED = "ASCIIDoc Latex Markdown PDF QtPDF QtPNG RST Slides WebPDF".split(
 EXPORT = [
     *(f"--{name}Exporter.enabled=False" for name in NOT_OFFERED),
     "--HTMLExporter.filters=markdown2html=lab.export.markdown2html",
+    "--HTMLExporter.preprocessors=lab.export.Figures",
     "--HTMLExporter.language_code=zh",
     # Scripts from the network.
     "--HTMLExporter.mathjax_url=",
@@ -78,7 +81,7 @@ def settings(root: Path, page: str) -> list[str]:
         "--FileContentsManager.preferred_dir=",
         f"--LabApp.default_url=/lab/tree/{page}",
         f"--LabApp.app_settings_dir={LAB}",
-        f"--LabApp.extra_labextensions_path={LAB / 'labextensions'}",
+        *(f"--LabApp.extra_labextensions_path={folder}" for folder in EXTENSIONS),
         # JupyterLab warns root off, who is the only user of many a container.
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]

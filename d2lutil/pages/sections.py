@@ -83,6 +83,11 @@ def is_added(cell: Cell) -> bool:
     return not ADDED.isdisjoint(cell["metadata"].get("tags", []))
 
 
+def is_figure(cell: Cell) -> bool:
+    """Tell whether a cell shows an interactive figure."""
+    return "figure" in cell["metadata"].get("tags", [])
+
+
 def is_predicted(cell: Cell) -> bool:
     """Tell whether a reader predicts what a cell shows: its output is folded."""
     return PREDICTED in cell["metadata"].get("tags", [])

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-from d2lutil.pages import sections
+from d2lutil.pages import explorable, sections
 
 HERE = Path(__file__).parent
 HOW_TO_USE = re.compile(r"(?<=^## 怎样使用\n).*?(?=^## )", re.MULTILINE | re.DOTALL)
@@ -35,6 +35,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the steps with Sphinx."""
     app.connect("source-read", tell_how_to_use_the_site)
     app.connect("source-read", fold_predicted_outputs)
+    app.connect("source-read", show_figures)
     for step in (mark_added_cells, mark_captions, describe_pictures, mark_columns):
         app.connect("doctree-read", step)
     app.connect("env-check-consistency", number_by_name)
@@ -65,6 +66,15 @@ def fold_predicted_outputs(app: Sphinx, name: str, content: list[str]) -> None:
     notebook = json.loads(content[0])
     for cell in filter(sections.is_predicted, sections.code_cells(notebook)):
         cell["metadata"]["tags"].append("hide-output")
+    content[0] = json.dumps(notebook)
+
+
+def show_figures(app: Sphinx, name: str, content: list[str]) -> None:
+    """Put the interactive figures of a notebook into its page, with their scripts."""
+    if f"{name}.ipynb" not in app.config.include_patterns:
+        return
+    notebook = json.loads(content[0])
+    explorable.bring_to_life(notebook)
     content[0] = json.dumps(notebook)
 
 

@@ -20,17 +20,21 @@ def asks(cell: NotebookNode) -> bool:
     return is_text and cell.source.rpartition("\n\n")[2].startswith(ASKS)
 
 
+def answers(cell: NotebookNode) -> bool:
+    """Tell whether a cell answers a question: run, or used, as a figure is."""
+    return sections.is_predicted(cell) or sections.is_figure(cell)
+
+
 def wrong_predictions(notebook: NotebookNode) -> Iterator[str]:
     """Yield questions without an answer to come, and answers without a question."""
     num_asked = sum(cell.source.count(ASKS) for cell in notebook.cells)
     pairs = list(zip(notebook.cells, notebook.cells[1:], strict=False))
-    answers = [cell for text, cell in pairs if asks(text)]
-    num_answered = sum(map(sections.is_predicted, answers))
+    num_answered = sum(answers(cell) for text, cell in pairs if asks(text))
     if num_asked != num_answered:
         yield f"{num_asked} questions, {num_answered} with the answer in the next cell"
 
     for text, cell in pairs:
-        if sections.is_predicted(cell) and not asks(text):
+        if answers(cell) and not asks(text):
             yield f"{cell.id} is not asked about"
         is_folded = cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
         if is_folded != sections.is_predicted(cell):
@@ -64,6 +68,11 @@ def test_right_prediction_passes():
     assert not list(wrong_predictions(section("An idea.", ["extra"], is_folded=False)))
 
 
+def test_figure_answers_and_is_not_folded():
+    used = section(f"{ASKS}几？", ["figure"], is_folded=False)
+    assert not list(wrong_predictions(used))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -71,9 +80,14 @@ def test_right_prediction_passes():
         section(f"{ASKS}几？\n\n是 2。", ["predict"], is_folded=True),
         section("An idea.", ["predict"], is_folded=True),
         section(f"{ASKS}几？", ["predict"], is_folded=False),
+        section("An idea.", ["figure"], is_folded=False),
+        section(f"{ASKS}几？", ["figure"], is_folded=True),
         section("An idea.", ["extra"], is_folded=True),
     ],
-    ids=["no answer", "told at once", "not asked", "open", "folded for nothing"],
+    ids=[
+        *("no answer", "told at once", "not asked", "open"),
+        *("figure not asked", "figure folded", "folded for nothing"),
+    ],
 )
 def test_wrong_prediction_is_found(wrong):
     assert list(wrong_predictions(wrong))

@@ -48,7 +48,8 @@ ELSEWHERE = {
     "VGG": {"5 x 5 window", "1 x 1 window"},  # What 3 x 3 replaces; VGG-16's form C.
     "NiN": {"shape 256, 5, 5"},  # AlexNet's, named in the paragraph before.
     "BatchNorm": {"4 channels"},  # A small example in a figure.
-    "ResNet": {"2 x 2 window"},  # A later variant averages on the shortcut.
+    # A later variant averages on the shortcut; the networks of a figure are narrower.
+    "ResNet": {"2 x 2 window", "32 channels"},
 }
 
 

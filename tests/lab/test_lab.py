@@ -30,9 +30,11 @@ from nbformat import NotebookNode
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from d2lutil.pages import sections
+from d2lutil.pages.explorable import MIME
 from lab.export import mathml
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -52,6 +54,7 @@ CHROMIUM_ARGUMENTS = [
     "--window-size=1400,1000",
 ]
 CELLS = ".jp-NotebookPanel .jp-Notebook .jp-Cell"
+FIGURES = ".d2lutil-explorable"
 ADDRESS = re.compile(r"https?://127\.0\.0\.1:(?P<port>\d+)(?=/lab)")
 # As tqdm writes it: 40%|████      | 2/5 [00:03<00:04,  1.5s/batch, loss=2.3]
 TIME_LEFT = re.compile(r"\d+%.*\[\d\d:\d\d<\d\d:\d\d")
@@ -178,6 +181,7 @@ def wait_for_notebook(browser: webdriver.Chrome, name: str) -> None:
             and not count(browser, ".jp-MarkdownCell:not(.jp-mod-rendered)")
             and page(browser, "[...document.images].every(image => image.complete)")
             and "$" not in formulas_left(browser)
+            and count(browser, FIGURES) == count(browser, f"{FIGURES}:has(svg)")
         ),
         f"{name}: not all of its {num_cells} cells are rendered",
     )
@@ -340,6 +344,9 @@ def test_notebook_opens(browser, address, name):
     assert page(browser, "[...document.images].every(image => image.naturalWidth)")
     open_cells = [c for c in code_cells(name) if not sections.is_predicted(c)]
     assert count(browser, ".jp-OutputArea img") == num_plots(open_cells)
+    assert count(browser, FIGURES) == sum(map(sections.is_figure, open_cells))
+    added = sum(map(sections.is_added, code_cells(name)))
+    assert count(browser, ".modern-cnn-added") == added
     # What is folded does not show its first line.
     sizes = page(browser, SIZES_OF_FOLDED)
     assert sizes == ["0px"] * (len(code_cells(name)) - len(open_cells))
@@ -351,7 +358,8 @@ def code_cells(name: str) -> list[NotebookNode]:
 
 def num_plots(cells: list[NotebookNode]) -> int:
     outputs = [output for cell in cells for output in cell.outputs]
-    return sum("image/png" in output.get("data", {}) for output in outputs)
+    shown = [output.get("data", {}) for output in outputs]
+    return sum("image/png" in data and MIME not in data for data in shown)
 
 
 def run(browser: webdriver.Chrome, address: str, name: str) -> None:
@@ -373,6 +381,64 @@ def run(browser: webdriver.Chrome, address: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["01-conv-layer", "03-channels"])
 def test_notebook_runs(browser, address, name):
     run(browser, address, name)
+
+
+def test_keys_in_a_figure_are_not_commands(browser, address):
+    open_notebook(browser, address, "01-conv-layer")
+    slider = browser.find_element(By.CSS_SELECTOR, f"{FIGURES} input[type=range]")
+    cell = "jupyterapp.shell.currentWidget.content.activeCellIndex"
+    slider.click()
+    before, value = page(browser, cell), int(slider.get_property("value"))
+    # Each of them would move to another cell, or add, cut or change one.
+    slider.send_keys(Keys.ARROW_LEFT, Keys.HOME, "b", "x", "m")
+    assert int(slider.get_property("value")) < value
+    assert page(browser, cell) == before
+    assert count(browser, CELLS) == len(stored("01-conv-layer").cells)
+
+    slider.send_keys(Keys.SHIFT, Keys.ENTER)
+    WebDriverWait(browser, RUNNING).until(
+        lambda _: page(browser, cell) == before + 1, "Shift and Enter do not run a cell"
+    )
+
+
+COLOR = (
+    f"getComputedStyle(document.querySelector('{FIGURES}'))"
+    ".getPropertyValue('--d2lx-blue')"
+)
+CHANGE_THEME = "jupyterapp.commands.execute('apputils:change-theme', {theme: '%s'})"
+
+
+def test_figures_follow_the_theme(browser, address):
+    open_notebook(browser, address, "01-conv-layer")
+    colors = []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page(browser, CHANGE_THEME % theme)
+        wanted = str(theme == "JupyterLab Light").lower()
+        WebDriverWait(browser, OPENING).until(
+            lambda _, wanted=wanted: (
+                page(browser, "document.body.dataset.jpThemeLight") == wanted
+            ),
+            f"the theme does not become {theme}",
+        )
+        colors.append(page(browser, COLOR))
+    assert colors == ["#7fb2e5", "#2f6299"]
+
+
+def test_figure_that_the_book_has_no_longer_shows_its_picture(browser, address, book):
+    notebook = stored("09-googlenet")
+    notebook.cells = list(filter(sections.is_figure, notebook.cells))
+    [output, *_] = notebook.cells[0].outputs
+    output.data[MIME]["state"] = "old"
+    copy = book / "work" / "old.ipynb"
+    nbformat.write(notebook, copy)
+
+    browser.get(f"{address}/lab/tree/old.ipynb?reset")
+    seen = f"document.querySelector('{FIGURES} > img')?.naturalWidth > 0"
+    WebDriverWait(browser, OPENING).until(
+        lambda _: page(browser, seen), "its picture is not shown"
+    )
+    assert count(browser, f"{FIGURES} svg") > 0  # the figures after it live
+    copy.unlink()
 
 
 def test_training_shows_the_time_left_and_then_the_learning_curve(browser, address):
@@ -413,6 +479,7 @@ SHOWN = """({
     .map(entry => entry.name).filter(name => !name.startsWith('data:')),
   dollars: [...document.querySelectorAll('.jp-MarkdownCell')]
     .filter(cell => cell.textContent.includes('$')).length,
+  figures: document.querySelectorAll('.d2lutil-explorable:has(svg)').length,
 })"""
 
 
@@ -433,7 +500,18 @@ def test_exported_page_needs_no_network(browser, address, tmp_path, name):
         "pictures": num_pictures,
         "requests": [],
         "dollars": 0,
+        "figures": sum(map(sections.is_figure, code_cells(name))),
     }
+
+
+def test_export_leaves_the_environment_as_it_was():
+    code = (
+        "import os, nbformat; before = dict(os.environ);"
+        "from lab.export import Figures;"
+        "Figures().preprocess(nbformat.v4.new_notebook(), {});"
+        "assert dict(os.environ) == before"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_formula_with_a_slip_is_exported_as_it_is_written():

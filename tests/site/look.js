@@ -22,8 +22,8 @@ for (const picture of document.images) {
     wrong.push(`${picture.src} is stretched by ${stretched}.`);
 }
 
-// Parts of a formula are inside its box.
-for (const part of document.querySelectorAll('main *:not(mjx-container *)')) {
+// Parts of a formula are inside its box, those of a picture are cut off at its edge.
+for (const part of document.querySelectorAll('main *:not(mjx-container *, svg *)')) {
   if (!part.getClientRects().length || part.closest('.visually-hidden, .sr-only, dialog'))
     continue;
   const tooWide = part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 2;

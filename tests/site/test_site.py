@@ -5,12 +5,9 @@ nothing loaded from another host.  And in Chromium, from a folder: every page is
 at four widths, in light and dark, with a keyboard and a screen reader; search finds.
 """
 
-import importlib.util
 import itertools
 import re
-import shutil
 import tomllib
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,31 +15,16 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from d2lutil.pages import sections
+from tests.site.chromium import barriers, faults_of_look, resize
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 NAMES = sections.notebook_names()
 PAGES = [*NAMES, "how-to-run", "search"]
 
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-CHROMIUM_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu"]
 WIDTHS = [1440, 1200, 900, 360]
-LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
-AXE = Path(importlib.util.find_spec("axe_playwright_python").origin)
-AXE = AXE.with_name("axe.min.js").read_text(encoding="utf-8")
-# A formula is a picture of thousands of parts to axe, which look.js looks at.
-RUN_AXE = """
-const [rules, done] = arguments;
-const only = rules.length ? {runOnly: rules} : {};
-const settings = {resultTypes: ['violations'], preload: false, ...only};
-axe.run({exclude: ['mjx-container']}, settings)
-  .then(({violations}) => done(violations
-    .filter(({impact}) => ['serious', 'critical'].includes(impact))
-    .map(({id, nodes}) => `${id}: ${nodes[0].html}`)));
-"""
 
 
 class Page(HTMLParser):
@@ -132,25 +114,12 @@ def test_how_to_run_tells_the_story_of_the_readme():
 
 
 def test_only_how_to_run_tells_how_to_run_a_cell():
-    texts = {name: (SITE / f"{name}.html").read_text() for name in PAGES}
+    pages = {name: (SITE / f"{name}.html").read_text() for name in PAGES}
+    texts = {n: re.sub("<script.*?</script>", "", pages[n], flags=re.S) for n in PAGES}
     assert [name for name in PAGES if "Shift" in texts[name]] == ["how-to-run"]
 
 
 # ------------------------------------------------------------------- in the browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    if not (CHROMIUM and CHROMEDRIVER):
-        pytest.skip("chromium and chromedriver are not there")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in CHROMIUM_ARGUMENTS:
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    yield driver
-    driver.quit()
 
 
 def visit(browser: webdriver.Chrome, address: str) -> None:
@@ -171,14 +140,6 @@ def page(browser: webdriver.Chrome, request: pytest.FixtureRequest) -> str:
     resize(browser, WIDTHS[0])
     visit(browser, f"{request.param}.html")
     return request.param
-
-
-def resize(browser: webdriver.Chrome, width: int) -> None:
-    """Make the window as wide; the theme takes up to 0.3 s to notice."""
-    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    if browser.execute_script("return innerWidth") != width:
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.execute_async_script("setTimeout(arguments[0], 400)")
 
 
 def all_of(browser: webdriver.Chrome, expression: str) -> list[Any]:
@@ -243,6 +204,19 @@ def test_added_cells_are_marked(browser: webdriver.Chrome, page: str):
     assert all(all_of(browser, f"$('.added-mark').map({seen})"))
 
 
+def test_interactive_figures_are_live(browser: webdriver.Chrome, page: str):
+    cells = sections.code_cells(sections.read(page)) if page in NAMES else []
+    figures = "$('.d2lutil-explorable').map((el) => !!el.querySelector('svg'))"
+    assert all_of(browser, figures) == [True] * sum(map(sections.is_figure, cells))
+
+    # In the dark theme, other outputs stand on a light ground.
+    all_of(browser, "document.documentElement.dataset.theme = 'dark'")
+    outputs = "$('.output:has(.d2lutil-explorable)')"
+    colors = all_of(browser, f"{outputs}.map((o) => getComputedStyle(o).background)")
+    all_of(browser, "document.documentElement.dataset.theme = 'light'")
+    assert all(color.startswith("rgba(0, 0, 0, 0)") for color in colors)
+
+
 def test_outputs_are_folded_where_a_reader_predicts(
     browser: webdriver.Chrome, page: str
 ):
@@ -265,15 +239,13 @@ def test_figures_have_captions_that_look_like_it(browser: webdriver.Chrome, page
 @pytest.mark.parametrize("width", WIDTHS)
 def test_page_is_legible(browser: webdriver.Chrome, page: str, width: int):
     resize(browser, width)
-    assert browser.execute_script(LOOK) == []
+    assert faults_of_look(browser) == []
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_nothing_bars_a_reader(browser: webdriver.Chrome, page: str, mode: str):
     rules = ["color-contrast"] if mode == "dark" else []
-    set_mode = "document.documentElement.dataset.theme = arguments[0];"
-    browser.execute_script(set_mode + AXE, mode)
-    assert browser.execute_async_script(RUN_AXE, rules) == []
+    assert barriers(browser, mode, rules) == []
 
 
 # --------------------------------------------------------------------------- search

@@ -1,0 +1,1 @@
+"""Makes what the interactive figures of the book need: `make figures`."""
