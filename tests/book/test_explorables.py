@@ -89,6 +89,12 @@ def test_maps_are_those_of_the_recorded_training(section):
     assert stored["testAcc"] == pytest.approx(history.test_acc[-1], abs=0.005)
     assert stored["pixels"] == history.images.height
 
+    # Where the two differ, the section says so.
+    if round(history.test_acc[-1], 3) != stored["testAcc"]:
+        text = "\n".join(cell.source for cell in read(sections.path(section)).cells)
+        told = f"又训练了一次的，初始值不同，测试准确率是 {stored['testAcc']:.3f}"
+        assert told in text
+
 
 def test_section_quotes_the_measured_gradients():
     stored = json.loads((explorable.FOLDER / "residual.json").read_text("utf-8"))
